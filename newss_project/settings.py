@@ -1,0 +1,173 @@
+"""Settings of NEWSS, all from the environment (or a `.env` file beside manage.py); `.env.example` lists them.
+
+No secret stands here. With `DEBUG` off (the default) a missing `SECRET_KEY` or `ALLOWED_HOSTS` stops the start.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.utils import get_random_secret_key
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+environ.Env.read_env(env.str("NEWSS_ENV_FILE", default=str(BASE_DIR / ".env")))
+
+
+def stop(message: str) -> None:
+    """End the start with one clear line: `manage.py` shows it, and so do gunicorn's workers."""
+    if Path(sys.argv[0]).name == "manage.py":
+        raise ImproperlyConfigured(message)
+    sys.exit(f"newss: {message}")
+
+
+def database(url: str) -> dict[str, Any]:
+    """Return Django's settings of one database from its URL (SQLite file, PostgreSQL by host and port or by socket)."""
+    try:
+        config: dict[str, Any] = env.db_url_config(url)
+    except (ValueError, KeyError, ImproperlyConfigured) as error:
+        stop(f"DATABASE_URL is not a database address: {error}")
+    options = config.setdefault("OPTIONS", {})
+    if config.get("ENGINE") == "django.db.backends.sqlite3":
+        # WAL lets readers and one writer work side by side; IMMEDIATE takes the write lock at the start of a
+        # transaction, where waiting for it is safe; see https://docs.djangoproject.com/en/5.2/ref/databases/#sqlite-notes
+        options.update(
+            transaction_mode="IMMEDIATE",
+            timeout=env.float("NEWSS_SQLITE_BUSY_SECONDS", default=20.0),
+            init_command="PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON;",
+        )
+        if not Path(config["NAME"]).is_absolute() and config["NAME"] != ":memory:":
+            config["NAME"] = str(BASE_DIR / config["NAME"])
+    elif config.get("ENGINE") == "django.db.backends.postgresql":
+        config["HOST"] = unquote(options.pop("host", "") or config.get("HOST") or "")
+        config["PORT"] = str(options.pop("port", "") or config.get("PORT") or "")
+        config["CONN_MAX_AGE"] = env.int("NEWSS_DATABASE_CONNECTION_SECONDS", default=60)
+        config["CONN_HEALTH_CHECKS"] = True
+    else:
+        stop("DATABASE_URL must begin with sqlite:// or postgres://.")
+    return config
+
+
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY", default="")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
+if not DEBUG and not SECRET_KEY:
+    stop("SECRET_KEY is not set. Put a long random value into the environment or .env, or set DEBUG=on to try things.")
+if not DEBUG and not ALLOWED_HOSTS:
+    stop("ALLOWED_HOSTS is not set. Name the hosts that serve NEWSS, e.g. ALLOWED_HOSTS=news.example.org.")
+SECRET_KEY = SECRET_KEY or get_random_secret_key()
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_apscheduler",
+    "newss_project",
+    "scheduling",
+    "scrapers",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "newss_project.urls"
+WSGI_APPLICATION = "newss_project.wsgi.application"
+ASGI_APPLICATION = "newss_project.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "newss_project" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": database(env.str("DATABASE_URL", default="sqlite:///newss.sqlite3"))}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = reverse_lazy("admin:login")
+
+LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
+LANGUAGES = [("en", _("English"))]
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+USE_I18N = True
+USE_TZ = True
+LOCALE_PATHS = [BASE_DIR / "newss_project" / "locale"]
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+# Production answers over https only, unless a set-up without TLS (the demo on one machine) says otherwise.
+INSECURE_HTTP = env.bool("NEWSS_INSECURE_HTTP", default=DEBUG)
+SECURE_SSL_REDIRECT = not INSECURE_HTTP
+SESSION_COOKIE_SECURE = not INSECURE_HTTP
+CSRF_COOKIE_SECURE = not INSECURE_HTTP
+SECURE_HSTS_SECONDS = 0 if INSECURE_HTTP else env.int("SECURE_HSTS_SECONDS", default=31_536_000)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = not INSECURE_HTTP
+SECURE_HSTS_PRELOAD = not INSECURE_HTTP
+if env.bool("NEWSS_BEHIND_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+X_FRAME_OPTIONS = "DENY"
+
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {
+        "apscheduler": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+    },
+}
+
+NEWSS_ENVIRONMENT = env.str("NEWSS_ENVIRONMENT", default="default")
+NEWSS_ALLOW_NETWORKS = env.list("NEWSS_ALLOW_NETWORKS", default=[])
+NEWSS_CONTACT = env.str("NEWSS_CONTACT", default="")
+NEWSS_EXECUTOR_THREADS = env.int("NEWSS_EXECUTOR_THREADS", default=8)
+NEWSS_EXECUTOR_PROCESSES = env.int("NEWSS_EXECUTOR_PROCESSES", default=4)
+NEWSS_GRACE_SECONDS = env.float("NEWSS_GRACE_SECONDS", default=20.0)

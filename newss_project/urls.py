@@ -1,0 +1,14 @@
+"""The addresses of NEWSS: the admin, the views of `scheduling`, the API."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from newss_project.api import api
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
+    path("api/v1/", api.urls),
+    path("", include("scheduling.urls")),
+]

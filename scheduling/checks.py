@@ -1,0 +1,27 @@
+"""System checks of scheduling's settings; each has a stable id, the fault and what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+
+@register()
+def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Check that the numbers among the settings are in range (scheduling.E001, E002)."""
+    found: list[CheckMessage] = []
+    for name in ("NEWSS_EXECUTOR_THREADS", "NEWSS_EXECUTOR_PROCESSES"):
+        value = getattr(settings, name)
+        if value < 1:
+            found.append(Error(f"{name} is {value}.", hint="Set it to 1 or more parallel runs.", id="scheduling.E001"))
+    if settings.NEWSS_GRACE_SECONDS < 0:
+        found.append(
+            Error(
+                f"NEWSS_GRACE_SECONDS is {settings.NEWSS_GRACE_SECONDS}.",
+                hint="Set it to 0 or more seconds.",
+                id="scheduling.E002",
+            )
+        )
+    return found

@@ -1,0 +1,132 @@
+"""What a job function is handed: progress, log and cancellation of its run.
+
+Everything a job reports is buffered and written by a thread of its own, so that a job may call these methods from
+anywhere, async code included, and never waits for the database. Every write is guarded by the run's claim token: a
+process that lost its run writes nothing more.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import datetime
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from scheduling.models import Run, RunLog
+
+logger = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 0.5
+"""Seconds after which reported progress and log lines stand in the database at the latest."""
+
+
+class RunCancelled(Exception):
+    """The run was asked to stop."""
+
+
+class RunContext:
+    """The handle of one run, used by the job function; see the methods."""
+
+    def __init__(self, run: Run) -> None:
+        self.run_id: int = run.pk
+        self.schedule_name: str = run.schedule_name
+        self.scheduled_for: datetime | None = run.scheduled_for
+        self.cause: str = run.cause
+        self.parameters: dict[str, Any] = run.parameters
+        self._token: str = run.claim_token
+        self._lock = threading.Lock()
+        self._lines: list[tuple[datetime, int, str]] = []
+        self._progress: dict[str, Any] = {}
+        self._cancelled = threading.Event()
+        self._closing = threading.Event()
+        self._writer = threading.Thread(target=self._write_until_closed, name=f"run-{run.pk}-log", daemon=True)
+        self._started = False
+
+    @property
+    def cancelled(self) -> bool:
+        """Tell whether the run was asked to stop; a long job looks at this between two pieces of work."""
+        return self._cancelled.is_set()
+
+    def check_cancelled(self) -> None:
+        """Raise `RunCancelled` if the run was asked to stop."""
+        if self.cancelled:
+            raise RunCancelled
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep for some seconds, or until the run is asked to stop; return whether it was."""
+        return self._cancelled.wait(seconds)
+
+    def request_cancel(self) -> None:
+        """Ask the job to stop (called by the executor)."""
+        self._cancelled.set()
+
+    def progress(self, done: int, total: int | None = None, message: str = "") -> None:
+        """Report how much of the work is done, of how much if known, and what is being done now."""
+        with self._lock:
+            self._progress |= {"progress_done": done, "progress_message": message[:200]}
+            if total is not None:
+                self._progress["progress_total"] = total
+
+    def count(self, **counts: int | str) -> None:
+        """Report counts by name (they replace those of the same name), shown while the run goes on."""
+        with self._lock:
+            self._progress["summary"] = {**self._progress.get("summary", {}), **counts}
+
+    def log(self, message: str, level: int = logging.INFO) -> None:
+        """Write a line to the run's log; `level` as in `logging`."""
+        with self._lock:
+            self._lines.append((timezone.now(), level, message))
+
+    def flush(self) -> None:
+        """Write what is buffered; keeps it for the next time when the database does not answer."""
+        with self._lock:
+            lines, progress = self._lines, dict(self._progress)
+            self._lines = []
+        if not lines and not progress:
+            return
+        try:
+            with transaction.atomic():
+                # The update also locks the row, so that the claim cannot change until the lines are in.
+                held = Run.objects.claimed(self.run_id, self._token).update(**progress or {"claim_token": self._token})
+                if held:
+                    RunLog.objects.bulk_create(RunLog.lines(self.run_id, lines), batch_size=500)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("Run %s: its log could not be written, will be tried again: %s", self.run_id, error)
+            connection.close()
+            with self._lock:
+                self._lines = lines + self._lines
+            return
+        with self._lock:
+            for key in [
+                key for key, value in progress.items() if key != "summary" and self._progress.get(key) == value
+            ]:
+                del self._progress[key]
+        if not held:
+            logger.warning("Run %s is no longer held by this process; it stops.", self.run_id)
+            self.request_cancel()
+
+    def open(self) -> None:
+        """Begin to write what the job reports (called by the executor)."""
+        self._started = True
+        self._writer.start()
+
+    def close(self) -> None:
+        """Write the rest and end the writer (called by the executor)."""
+        self._closing.set()
+        if self._started:
+            self._writer.join()
+        self.flush()
+
+    def _write_until_closed(self) -> None:
+        try:
+            while not self._closing.wait(FLUSH_SECONDS):
+                self.flush()
+        finally:
+            connection.close()
+
+    def __str__(self) -> str:
+        return _("Run %(number)s") % {"number": self.run_id}

@@ -1,0 +1,161 @@
+"""The registry of jobs: what can be scheduled, with which parameters, and what pages show of it.
+
+`scheduling` knows no job by name; each app registers its own in `jobs.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.core.exceptions import ValidationError
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from scheduling.jobs.forms import JobForm
+
+if TYPE_CHECKING:
+    from scheduling.models import Run
+
+
+class UnknownJob(ValidationError):
+    """There is no job of this name."""
+
+
+class JobError(Exception):
+    """The job cannot do its work, for a reason that its message tells a person; no traceback is kept."""
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What a job function returns: how it went in a sentence, whether a part failed, and its counts by name."""
+
+    outcome: str = ""
+    partial: bool = False
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+JobFunction = Callable[..., JobResult | None]
+F = TypeVar("F", bound=JobFunction)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A registered job.
+
+    `describe(parameters)` says in words what would run; `panel(run)` returns the HTML of its results on the run's
+    page; `preload` names modules that the parent of all child processes imports once.
+    """
+
+    name: str
+    label: Any
+    function: JobFunction
+    form: type[JobForm] = JobForm
+    describe: Callable[[dict[str, Any]], str] | None = None
+    panel: Callable[[Run], SafeString] | None = None
+    executor: str = "processes"
+    preload: tuple[str, ...] = ()
+
+    def clean(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return the parameters as they are stored, with defaults filled in.
+
+        Raises `ValidationError` with a message dict that names each unknown or wrong key.
+        """
+        unknown = {
+            key: [_("Unknown parameter; the known ones are: %(known)s.") % {"known": ", ".join(self.form.base_fields)}]
+            for key in parameters
+            if key not in self.form.base_fields
+        }
+        defaults = {name: f.initial for name, f in self.form.base_fields.items() if f.initial is not None}
+        form = self.form(data={**defaults, **parameters})
+        if not form.is_valid() or unknown:
+            raise ValidationError({**{key: list(messages) for key, messages in form.errors.items()}, **unknown})
+        return form.to_parameters()
+
+
+class Registry:
+    """The jobs by name."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+
+    def add(self, definition: Job) -> None:
+        """Register a job; raises `ValueError` if another function already has the name."""
+        known = self._jobs.get(definition.name)
+        if known is not None and known.function is not definition.function:
+            raise ValueError(f"two jobs are named {definition.name!r}: {known.function} and {definition.function}")
+        self._jobs[definition.name] = definition
+
+    def remove(self, name: str) -> None:
+        """Forget a job."""
+        del self._jobs[name]
+
+    def get(self, name: str) -> Job:
+        """Return a job; raises `UnknownJob` with the names that exist."""
+        if name not in self._jobs:
+            raise UnknownJob(
+                {
+                    "job": [
+                        _("There is no job “%(job)s”; the registered ones are: %(known)s.")
+                        % {"job": name, "known": ", ".join(sorted(self._jobs))}
+                    ]
+                }
+            )
+        return self._jobs[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._jobs
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self._jobs.values())
+
+    def names(self) -> list[str]:
+        """Return the names of all jobs."""
+        return list(self._jobs)
+
+    def choices(self) -> list[tuple[str, Any]]:
+        """Return (name, label) of all jobs for a form field."""
+        return [(definition.name, definition.label) for definition in self]
+
+    def label(self, name: str) -> str:
+        """Return a job's label, or its name if it is not registered (any more)."""
+        return str(self._jobs[name].label) if name in self._jobs else name
+
+    def describe(self, name: str, parameters: dict[str, Any]) -> str:
+        """Return in words what a job would do with these parameters."""
+        definition = self._jobs.get(name)
+        if definition is None or definition.describe is None:
+            return ", ".join(f"{key}: {value}" for key, value in parameters.items() if value not in (None, "", []))
+        return definition.describe(parameters)
+
+    def panel(self, run: Run) -> SafeString:
+        """Return the HTML that a run's job brings along for the run's page."""
+        definition = self._jobs.get(run.job)
+        return definition.panel(run) if definition and definition.panel else SafeString("")
+
+    def preload(self) -> list[str]:
+        """Return the modules that child processes should find already imported."""
+        return sorted({module for definition in self for module in definition.preload})
+
+
+registry = Registry()
+
+
+def job(
+    name: str,
+    *,
+    label: Any,
+    form: type[JobForm] = JobForm,
+    describe: Callable[[dict[str, Any]], str] | None = None,
+    panel: Callable[[Run], SafeString] | None = None,
+    executor: str = "processes",
+    preload: tuple[str, ...] = (),
+) -> Callable[[F], F]:
+    """Register the decorated function as a job; it is called as `function(context, **parameters)`."""
+
+    def register(function: F) -> F:
+        registry.add(Job(name, label, function, form, describe, panel, executor, preload))
+        return function
+
+    return register

@@ -1,0 +1,111 @@
+"""The scheduler processes of this installation, and which of them leads."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+HEARTBEAT_SECONDS = 2.0
+"""Seconds between two heartbeats of a scheduler process."""
+STALE_AFTER_SECONDS = 15.0
+"""Seconds without a heartbeat after which a scheduler process no longer counts as alive."""
+
+
+class InstanceState(models.TextChoices):
+    """What a scheduler process is doing."""
+
+    #: It holds the leader lock and fires schedules.
+    ACTIVE = "active", _("active")
+    #: Another process leads; this one takes over when that one is gone.
+    STANDBY = "standby", _("standing by")
+    #: It was asked to stop and lets its runs end.
+    STOPPING = "stopping", _("stopping")
+    #: It ended in order.
+    STOPPED = "stopped", _("stopped")
+    #: It went silent without saying goodbye.
+    LOST = "lost", _("lost")
+
+    @classmethod
+    def alive(cls) -> list[InstanceState]:
+        """Return the states of a process that has not ended."""
+        return [cls.ACTIVE, cls.STANDBY, cls.STOPPING]
+
+
+class SchedulerInstanceQuerySet(models.QuerySet["SchedulerInstance"]):
+    """Conditions on scheduler processes."""
+
+    def beating(self, now: datetime | None = None) -> SchedulerInstanceQuerySet:
+        """Keep those that have not ended and whose heartbeat is fresh."""
+        limit = (now or timezone.now()) - timedelta(seconds=STALE_AFTER_SECONDS)
+        return self.filter(state__in=InstanceState.alive(), heartbeat_at__gte=limit)
+
+    def stale(self, now: datetime | None = None) -> SchedulerInstanceQuerySet:
+        """Keep those that say they are alive but have gone silent."""
+        limit = (now or timezone.now()) - timedelta(seconds=STALE_AFTER_SECONDS)
+        return self.filter(state__in=InstanceState.alive(), heartbeat_at__lt=limit)
+
+    def active(self) -> SchedulerInstanceQuerySet:
+        """Keep the one that leads."""
+        return self.filter(state=InstanceState.ACTIVE)
+
+
+class SchedulerInstance(models.Model):
+    """One `runapscheduler` process, alive or ended."""
+
+    host = models.CharField(_("host"), max_length=255)
+    pid = models.PositiveIntegerField(_("process id"))
+    process_started = models.FloatField(
+        _("process start"), help_text=_("Start of the process in seconds since 1970; tells a reused process id apart.")
+    )
+    state = models.CharField(_("state"), max_length=10, choices=InstanceState.choices, default=InstanceState.STANDBY)
+    epoch = models.PositiveBigIntegerField(_("leadership epoch"), null=True, blank=True)
+    started_at = models.DateTimeField(_("started"), default=timezone.now)
+    heartbeat_at = models.DateTimeField(_("last heartbeat"), default=timezone.now)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+
+    objects: ClassVar[SchedulerInstanceQuerySet] = SchedulerInstanceQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("scheduler process")
+        verbose_name_plural = _("scheduler processes")
+        ordering = ["-started_at", "-id"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(state__in=InstanceState.values), name="instance_state_legal"),
+            models.UniqueConstraint(
+                fields=["state"], condition=models.Q(state=InstanceState.ACTIVE), name="instance_one_active"
+            ),
+        ]
+        # Used by the dashboard's strip and by housekeeping.
+        indexes = [models.Index(fields=["state", "heartbeat_at"], name="instance_state_beat")]
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"
+
+    def is_beating(self, now: datetime | None = None) -> bool:
+        """Tell whether the process has not ended and its heartbeat is fresh."""
+        age = (now or timezone.now()) - self.heartbeat_at
+        return self.state in InstanceState.alive() and age <= timedelta(seconds=STALE_AFTER_SECONDS)
+
+
+class Leadership(models.Model):
+    """The one row whose epoch rises at every take-over; each fire transaction compares it with its own."""
+
+    SINGLETON = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=SINGLETON)
+    epoch = models.PositiveBigIntegerField(_("epoch"), default=0)
+    instance = models.ForeignKey(
+        SchedulerInstance, verbose_name=_("scheduler process"), null=True, blank=True, on_delete=models.SET_NULL
+    )
+
+    class Meta:
+        verbose_name = _("leadership")
+        verbose_name_plural = _("leadership")
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="leadership_one_row")]
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch}"

@@ -1,0 +1,425 @@
+"""Runs: one row for each execution, committed before any work begins. Transitions of a single run stand here;
+those of many at once (claim, finish, recover) in `scheduling.runs`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from scheduling.models.instance import SchedulerInstance
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractUser
+
+    from scheduling.models.schedule import Schedule
+
+
+class RunStatus(models.TextChoices):
+    """Where a run stands, or how it ended."""
+
+    #: It is committed and waits to be started; `wait_reason` and `not_before` say for what.
+    QUEUED = "queued", _("queued")
+    #: A scheduler process has claimed it and executes it.
+    RUNNING = "running", _("running")
+    #: The job ended and did all of its work.
+    SUCCEEDED = "succeeded", _("succeeded")
+    #: The job ended; a part of its work failed.
+    PARTIAL = "partial", _("partial")
+    #: The job raised an error, or could not be started.
+    FAILED = "failed", _("failed")
+    #: The job exceeded its time limit.
+    TIMED_OUT = "timed_out", _("timed out")
+    #: A person ended it.
+    CANCELLED = "cancelled", _("cancelled")
+    #: It was due while a run of the same schedule was still active.
+    SKIPPED = "skipped", _("skipped")
+    #: Its due times passed while nothing could run them; one row covers a range.
+    MISSED = "missed", _("missed")
+    #: The process that executed it died.
+    LOST = "lost", _("lost")
+
+    @classmethod
+    def active(cls) -> list[RunStatus]:
+        """Return the statuses of a run that has not ended."""
+        return [cls.QUEUED, cls.RUNNING]
+
+    @classmethod
+    def final(cls) -> list[RunStatus]:
+        """Return the statuses in which a run has ended."""
+        return [status for status in cls if status not in cls.active()]
+
+    @property
+    def colour(self) -> str:
+        """Return the colour of this status on pages (a word that the templates map to classes)."""
+        return _LOOK[self][0]
+
+    @property
+    def icon(self) -> str:
+        """Return the name of the Material Symbol for this status."""
+        return _LOOK[self][1]
+
+
+_LOOK: dict[str, tuple[str, str]] = {
+    RunStatus.QUEUED: ("grey", "hourglass_empty"),
+    RunStatus.RUNNING: ("blue", "play_circle"),
+    RunStatus.SUCCEEDED: ("green", "check_circle"),
+    RunStatus.PARTIAL: ("amber", "rule"),
+    RunStatus.FAILED: ("red", "error"),
+    RunStatus.TIMED_OUT: ("red", "timer_off"),
+    RunStatus.CANCELLED: ("grey", "cancel"),
+    RunStatus.SKIPPED: ("grey", "skip_next"),
+    RunStatus.MISSED: ("amber", "event_busy"),
+    RunStatus.LOST: ("red", "link_off"),
+}
+
+
+class Cause(models.TextChoices):
+    """Why a run exists."""
+
+    SCHEDULE = "schedule", _("schedule")
+    MANUAL = "manual", _("by hand")
+    API = "api", _("API")
+    RETRY = "retry", _("retry")
+    RECOVERY = "recovery", _("recovery")
+    BACKFILL = "backfill", _("backfill")
+    FOLLOW_UP = "follow_up", _("follow-up")
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    """Conditions on runs."""
+
+    def active(self) -> RunQuerySet:
+        """Keep the runs that have not ended."""
+        return self.filter(status__in=RunStatus.active())
+
+    def queued(self) -> RunQuerySet:
+        """Keep the runs that wait to be started."""
+        return self.filter(status=RunStatus.QUEUED)
+
+    def running(self) -> RunQuerySet:
+        """Keep the runs that are being executed."""
+        return self.filter(status=RunStatus.RUNNING)
+
+    def ended(self) -> RunQuerySet:
+        """Keep the runs that have ended."""
+        return self.filter(status__in=RunStatus.final())
+
+    def executed(self) -> RunQuerySet:
+        """Keep the runs that were really started and have ended (neither skipped nor missed)."""
+        return self.ended().filter(started_at__isnull=False)
+
+    def due(self, now: datetime) -> RunQuerySet:
+        """Keep the queued runs that may start at `now`."""
+        return self.queued().filter(Q(not_before__isnull=True) | Q(not_before__lte=now))
+
+    def active_for(self, schedule: Schedule) -> RunQuerySet:
+        """Keep the runs of a schedule that have not ended."""
+        return self.active().filter(schedule=schedule)
+
+    def claimed(self, run_id: int, token: str) -> RunQuerySet:
+        """Keep the one run that is still held under this claim token."""
+        return self.running().filter(pk=run_id, claim_token=token)
+
+    def cancel_requested(self) -> RunQuerySet:
+        """Keep the running runs that somebody wants to end."""
+        return self.running().filter(cancel_requested_at__isnull=False)
+
+
+class RunManager(models.Manager["Run"]):
+    """Creation of runs by hand; those of due schedules are inserted by `scheduling.fires`."""
+
+    def start(
+        self,
+        *,
+        job: str,
+        parameters: dict[str, Any],
+        cause: Cause,
+        by: AbstractUser | None = None,
+        request_key: str | None = None,
+        executor: str | None = None,
+    ) -> tuple[Run, bool]:
+        """Commit a queued run of a job without a schedule; return it and whether it is new.
+
+        A `request_key` that was used before returns the run of that request, so a double click is one run.
+        Raises `django.core.exceptions.ValidationError` for an unknown job or wrong parameters.
+        """
+        from scheduling.jobs import registry
+
+        definition = registry.get(job)
+        values = {
+            "schedule_name": "",
+            "job": job,
+            "parameters": definition.clean(parameters),
+            "executor": executor or definition.executor,
+            "cause": cause,
+            "requested_by": by,
+        }
+        if request_key is None:
+            return self.create(**values), True
+        return self.get_or_create(request_key=request_key, defaults=values)
+
+
+class Run(models.Model):
+    """One execution of a job: what was to run, why, when, how far it is and how it ended."""
+
+    schedule = models.ForeignKey(
+        "scheduling.Schedule",
+        verbose_name=_("schedule"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="runs",
+    )
+    schedule_name = models.CharField(
+        _("schedule name"), max_length=200, blank=True, help_text=_("Kept when the schedule is deleted.")
+    )
+    job = models.CharField(_("job"), max_length=100)
+    parameters = models.JSONField(_("parameters"), default=dict, blank=True)
+    executor = models.CharField(_("executor"), max_length=20)
+    status = models.CharField(_("status"), max_length=10, choices=RunStatus.choices, default=RunStatus.QUEUED)
+    cause = models.CharField(_("cause"), max_length=10, choices=Cause.choices)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("requested by"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+    request_key = models.CharField(
+        _("request key"),
+        max_length=64,
+        null=True,
+        blank=True,
+        unique=True,
+        help_text=_("Chosen by the asking side; the same key twice is one run."),
+    )
+
+    scheduled_for = models.DateTimeField(_("scheduled for"), null=True, blank=True)
+    missed_until = models.DateTimeField(_("missed until"), null=True, blank=True)
+    missed_count = models.PositiveIntegerField(_("missed due times"), default=0)
+    attempt = models.PositiveSmallIntegerField(_("attempt"), default=1)
+    queued_at = models.DateTimeField(_("queued"), default=timezone.now)
+    not_before = models.DateTimeField(_("not before"), null=True, blank=True)
+    wait_reason = models.CharField(_("waits for"), max_length=200, blank=True)
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    progress_done = models.PositiveIntegerField(_("done"), default=0)
+    progress_total = models.PositiveIntegerField(_("of"), null=True, blank=True)
+    progress_message = models.CharField(_("doing"), max_length=200, blank=True)
+    summary = models.JSONField(
+        _("summary"), default=dict, blank=True, help_text=_("Counts that the job reports, by name.")
+    )
+    outcome = models.TextField(
+        _("outcome"), blank=True, help_text=_("In a sentence: what failed, or why it was skipped, missed or lost.")
+    )
+    traceback = models.TextField(_("traceback"), blank=True)
+
+    cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True, blank=True)
+    cancel_requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("cancelled by"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+
+    instance = models.ForeignKey(
+        SchedulerInstance,
+        verbose_name=_("scheduler process"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="runs",
+    )
+    claim_token = models.CharField(_("claim token"), max_length=32, blank=True, editable=False)
+    pid = models.PositiveIntegerField(_("process id"), null=True, blank=True)
+
+    objects: ClassVar[RunManager] = RunManager.from_queryset(RunQuerySet)()  # type: ignore[assignment, misc]
+
+    class Meta:
+        verbose_name = _("run")
+        verbose_name_plural = _("runs")
+        ordering = ["-queued_at", "-id"]
+        constraints = [
+            # The proof that no fire is doubled; manual runs have no due time.
+            models.UniqueConstraint(fields=["schedule", "scheduled_for", "attempt"], name="run_unique_fire"),
+            models.CheckConstraint(condition=Q(status__in=RunStatus.values), name="run_status_legal"),
+            models.CheckConstraint(condition=Q(cause__in=Cause.values), name="run_cause_legal"),
+            models.CheckConstraint(condition=Q(attempt__gte=1), name="run_attempt_positive"),
+            models.CheckConstraint(
+                condition=Q(status__in=RunStatus.active(), finished_at__isnull=True)
+                | Q(status__in=RunStatus.final(), finished_at__isnull=False),
+                name="run_ended_has_end",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=RunStatus.RUNNING) | (~Q(claim_token="") & Q(started_at__isnull=False)),
+                name="run_running_is_claimed",
+            ),
+            models.CheckConstraint(
+                condition=Q(status=RunStatus.MISSED, missed_count__gte=1, missed_until__gte=F("scheduled_for"))
+                | (~Q(status=RunStatus.MISSED) & Q(missed_count=0, missed_until__isnull=True)),
+                name="run_missed_has_range",
+            ),
+            models.CheckConstraint(
+                condition=~Q(cause=Cause.SCHEDULE) | Q(scheduled_for__isnull=False), name="run_schedule_has_due_time"
+            ),
+        ]
+        indexes = [
+            # The list of runs, newest first.
+            models.Index(fields=["-queued_at", "-id"], name="run_newest"),
+            # The list filtered by status or cause; failures on the dashboard.
+            models.Index(fields=["status", "-queued_at"], name="run_status_newest"),
+            models.Index(fields=["cause", "-queued_at"], name="run_cause_newest"),
+            # The history of one schedule; the bars of the schedules list.
+            models.Index(fields=["schedule", "-queued_at"], name="run_schedule_newest"),
+            # The dispatcher's search for what may start, and the overlap check of a fire.
+            models.Index(
+                fields=["executor", "not_before", "queued_at"],
+                condition=Q(status=RunStatus.QUEUED),
+                name="run_waiting",
+            ),
+            models.Index(fields=["schedule"], condition=Q(status__in=RunStatus.active()), name="run_active"),
+            models.Index(fields=["instance"], condition=Q(status=RunStatus.RUNNING), name="run_running"),
+        ]
+        permissions = [("start_run", _("Can start runs")), ("cancel_run", _("Can cancel runs"))]
+
+    def __str__(self) -> str:
+        return gettext("Run %(number)s of %(name)s") % {"number": self.pk, "name": self.title}
+
+    @property
+    def title(self) -> str:
+        """Return the schedule's name, or the job's label for a run without one."""
+        from scheduling.jobs import registry
+
+        return self.schedule_name or registry.label(self.job)
+
+    def get_absolute_url(self) -> str:
+        """Return the address of this run's page."""
+        return reverse("admin:scheduling_run_change", args=[self.pk])
+
+    @property
+    def is_active(self) -> bool:
+        """Tell whether the run has not ended."""
+        return self.status in RunStatus.active()
+
+    @property
+    def duration(self) -> timedelta | None:
+        """Return how long it has run (until now while it runs), or None before it starts."""
+        if self.started_at is None:
+            return None
+        return (self.finished_at or timezone.now()) - self.started_at
+
+    @property
+    def lag(self) -> timedelta | None:
+        """Return the delay from the moment it should have started (due time plus jitter) to its start."""
+        due = self.not_before or self.scheduled_for
+        return self.started_at - due if self.started_at and due else None
+
+    @property
+    def progress_percent(self) -> int | None:
+        """Return the share of the work that is done in percent, or None while its size is unknown."""
+        if not self.progress_total:
+            return None
+        return min(100, round(100 * self.progress_done / self.progress_total))
+
+    def waits_for(self, now: datetime | None = None) -> str:
+        """Return in a sentence what a queued run waits for; empty for a run that does not wait."""
+        now = now or timezone.now()
+        if self.status != RunStatus.QUEUED:
+            return ""
+        if not SchedulerInstance.objects.active().beating(now).exists():
+            return gettext("Waits for a scheduler: none is running. Start one with: python manage.py runapscheduler")
+        if self.not_before and self.not_before > now:
+            return self.wait_reason or gettext("Waits until its time to start.")
+        return self.wait_reason or gettext("Waits to be started by the scheduler.")
+
+    def cancel(self, by: AbstractUser | None = None) -> bool:
+        """End this run: a queued one at once, a running one by asking its scheduler process; return whether it could.
+
+        Compare-and-set on the status, so a run that ends or starts meanwhile is handled as what it has become.
+        """
+        now = timezone.now()
+        who = gettext("Cancelled by %(user)s before it started.") % {"user": by} if by else gettext("Cancelled.")
+        with transaction.atomic():
+            ended = (
+                Run.objects.queued()
+                .filter(pk=self.pk)
+                .update(
+                    status=RunStatus.CANCELLED,
+                    finished_at=now,
+                    outcome=who,
+                    wait_reason="",
+                    cancel_requested_at=now,
+                    cancel_requested_by=by,
+                )
+            )
+            asked = 0
+            if not ended:
+                asked = (
+                    Run.objects.running()
+                    .filter(pk=self.pk, cancel_requested_at__isnull=True)
+                    .update(cancel_requested_at=now, cancel_requested_by=by)
+                )
+        self.refresh_from_db()
+        return bool(ended or asked)
+
+
+class RunLogQuerySet(models.QuerySet["RunLog"]):
+    """Conditions on log lines."""
+
+    def at_least(self, level: int) -> RunLogQuerySet:
+        """Keep the lines of this level (as in `logging`) and above."""
+        return self.filter(level__gte=level)
+
+
+class RunLog(models.Model):
+    """One line that a job wrote while it ran."""
+
+    class Level(models.IntegerChoices):
+        """The levels of `logging`."""
+
+        DEBUG = logging.DEBUG, _("debug")
+        INFO = logging.INFO, _("info")
+        WARNING = logging.WARNING, _("warning")
+        ERROR = logging.ERROR, _("error")
+
+    run = models.ForeignKey(Run, verbose_name=_("run"), on_delete=models.CASCADE, related_name="log_lines")
+    at = models.DateTimeField(_("time"))
+    level = models.PositiveSmallIntegerField(_("level"), choices=Level.choices, default=Level.INFO)
+    message = models.TextField(_("message"))
+
+    objects: ClassVar[RunLogQuerySet] = RunLogQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("log line")
+        verbose_name_plural = _("log lines")
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(level__in=[logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR]),
+                name="runlog_level_legal",
+            )
+        ]
+        # The log of one run, in order.
+        indexes = [models.Index(fields=["run", "id"], name="runlog_run")]
+
+    def __str__(self) -> str:
+        return self.message
+
+    @classmethod
+    def lines(cls, run_id: int, entries: Iterable[tuple[datetime, int, str]]) -> list[RunLog]:
+        """Return unsaved lines of a run from (time, level, message)."""
+        return [cls(run_id=run_id, at=at, level=level, message=message) for at, level, message in entries]

@@ -1,0 +1,327 @@
+"""Schedules: what to run, when and how. The row is the truth; APScheduler's job is derived from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.db.models import OuterRef, Q, Subquery
+from django.urls import reverse
+from django.utils.timezone import now
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from scheduling.models.run import Cause, Run
+from scheduling.models.tag import Tag
+from scheduling.triggers import (
+    CrontabTrigger,
+    FixedIntervalTrigger,
+    OneOffTrigger,
+    ScheduleTrigger,
+    validate_crontab,
+)
+from scheduling.triggers.jitter import delay
+from scheduling.triggers.words import crontab_words, date_words, interval_words
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractUser
+
+JOB_ID_PREFIX = "schedule-"
+
+
+class TriggerKind(models.TextChoices):
+    """How the due times of a schedule are given."""
+
+    CRONTAB = "crontab", _("crontab")
+    INTERVAL = "interval", _("interval")
+    DATE = "date", _("one-off date")
+    MANUAL = "manual", _("manual only")
+
+
+class ExecutorAlias(models.TextChoices):
+    """Where a run is executed."""
+
+    #: A child process for each run: it can be stopped, and takes nothing with it when it crashes.
+    PROCESSES = "processes", _("child process")
+    #: A thread of the scheduler, for short and trusted jobs; it can only be asked to stop.
+    THREADS = "threads", _("thread in the scheduler")
+
+
+def default_zone() -> str:
+    """Return the time zone that new schedules begin with."""
+    return settings.TIME_ZONE
+
+
+def validate_zone(name: str) -> None:
+    """Raise a `ValidationError` for a name that the zone database does not have."""
+    if name not in available_timezones():
+        raise ValidationError(
+            gettext("There is no time zone “%(name)s”; write it like Europe/Berlin."),
+            code="zone",
+            params={"name": name},
+        )
+
+
+class ScheduleQuerySet(models.QuerySet["Schedule"]):
+    """Conditions on schedules."""
+
+    def enabled(self) -> ScheduleQuerySet:
+        """Keep the schedules that a person wants to run."""
+        return self.filter(enabled=True)
+
+    def with_last_run(self) -> ScheduleQuerySet:
+        """Add `last_run_id`, `last_run_status` and `last_run_finished_at` of the newest executed run."""
+        runs = Run.objects.executed().filter(schedule=OuterRef("pk")).order_by("-queued_at", "-id")
+        return self.annotate(
+            last_run_id=Subquery(runs.values("pk")[:1]),
+            last_run_status=Subquery(runs.values("status")[:1]),
+            last_run_finished_at=Subquery(runs.values("finished_at")[:1]),
+        )
+
+
+class Schedule(models.Model):
+    """What to run (a registered job and its parameters), when (a trigger in a zone) and how (an executor)."""
+
+    name = models.CharField(_("name"), max_length=200, unique=True)
+    description = models.TextField(_("description"), blank=True)
+    tags = models.ManyToManyField(Tag, verbose_name=_("tags"), blank=True, related_name="schedules")
+    enabled = models.BooleanField(_("enabled"), default=True)
+
+    job = models.CharField(_("job"), max_length=100)
+    parameters = models.JSONField(_("parameters"), default=dict, blank=True)
+
+    trigger_kind = models.CharField(
+        _("trigger"), max_length=10, choices=TriggerKind.choices, default=TriggerKind.INTERVAL
+    )
+    crontab = models.CharField(
+        _("crontab expression"),
+        max_length=200,
+        blank=True,
+        help_text=_("Minute, hour, day of the month, month, day of the week, as in cron; or @hourly, @daily …"),
+    )
+    interval_seconds = models.PositiveIntegerField(_("interval in seconds"), null=True, blank=True)
+    run_at = models.DateTimeField(_("date and time"), null=True, blank=True)
+    timezone = models.CharField(_("time zone"), max_length=64, default=default_zone, validators=[validate_zone])
+    start_at = models.DateTimeField(_("start"), null=True, blank=True, help_text=_("No due time before this."))
+    end_at = models.DateTimeField(_("end"), null=True, blank=True, help_text=_("No due time after this."))
+    jitter_seconds = models.PositiveIntegerField(
+        _("jitter in seconds"),
+        default=0,
+        help_text=_("Each run is delayed by up to this much; the delay follows from schedule and due time."),
+    )
+
+    executor = models.CharField(
+        _("executor"), max_length=20, choices=ExecutorAlias.choices, default=ExecutorAlias.PROCESSES
+    )
+
+    created_at = models.DateTimeField(_("created"), default=now, editable=False)
+    version = models.PositiveBigIntegerField(
+        _("version"), default=1, editable=False, help_text=_("Raised by the database with every change.")
+    )
+
+    objects: ClassVar[models.Manager[Schedule]] = models.Manager.from_queryset(ScheduleQuerySet)()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("schedule")
+        verbose_name_plural = _("schedules")
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(condition=~Q(name=""), name="schedule_name_not_empty"),
+            models.CheckConstraint(condition=Q(trigger_kind__in=TriggerKind.values), name="schedule_trigger_legal"),
+            models.CheckConstraint(condition=Q(executor__in=ExecutorAlias.values), name="schedule_executor_legal"),
+            models.CheckConstraint(
+                condition=Q(interval_seconds__isnull=True) | Q(interval_seconds__gte=1),
+                name="schedule_interval_positive",
+            ),
+            models.CheckConstraint(
+                condition=(Q(trigger_kind=TriggerKind.CRONTAB) & ~Q(crontab=""))
+                | Q(trigger_kind=TriggerKind.INTERVAL, interval_seconds__isnull=False)
+                | Q(trigger_kind=TriggerKind.DATE, run_at__isnull=False)
+                | Q(trigger_kind=TriggerKind.MANUAL),
+                name="schedule_trigger_complete",
+            ),
+            models.CheckConstraint(
+                condition=Q(start_at__isnull=True) | Q(end_at__isnull=True) | Q(end_at__gt=models.F("start_at")),
+                name="schedule_end_after_start",
+            ),
+        ]
+        # The list filtered by these, in the order of names.
+        indexes = [
+            models.Index(fields=["enabled", "name"], name="schedule_enabled_name"),
+            models.Index(fields=["job", "name"], name="schedule_job_name"),
+        ]
+        permissions = [("run_schedule", _("Can run schedules by hand"))]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        """Return the address of this schedule's form."""
+        return reverse("admin:scheduling_schedule_change", args=[self.pk])
+
+    @property
+    def job_id(self) -> str:
+        """Return the id of the APScheduler job that is derived from this schedule."""
+        return f"{JOB_ID_PREFIX}{self.pk}"
+
+    def clean(self) -> None:
+        """Check what the fields must be together; every message stands at the field that caused it."""
+        from scheduling.jobs import registry
+
+        errors: dict[str, list[str | ValidationError]] = {}
+        required = {
+            TriggerKind.CRONTAB: ("crontab", gettext("Give a crontab expression, e.g. 30 6 * * 1-5.")),
+            TriggerKind.INTERVAL: ("interval_seconds", gettext("Give the interval.")),
+            TriggerKind.DATE: ("run_at", gettext("Give the date and time.")),
+        }
+        field, message = required.get(TriggerKind(self.trigger_kind), ("", ""))
+        if field and not getattr(self, field):
+            errors.setdefault(field, []).append(message)
+        elif self.trigger_kind == TriggerKind.CRONTAB:
+            try:
+                validate_crontab(self.crontab)
+            except ValidationError as error:
+                errors.setdefault("crontab", []).append(error)
+        elif self.trigger_kind == TriggerKind.DATE and self._run_at_is_new() and self.run_at <= now():
+            errors.setdefault("run_at", []).append(gettext("This time is in the past; the schedule would never fire."))
+        if self.start_at and self.end_at and self.end_at <= self.start_at:
+            errors.setdefault("end_at", []).append(gettext("The end must be after the start."))
+        if self.job not in registry:
+            errors.setdefault("job", []).append(
+                gettext("There is no job “%(job)s”; the registered ones are %(known)s.")
+                % {"job": self.job, "known": ", ".join(sorted(registry.names()))}
+            )
+        if errors:
+            raise ValidationError(errors)
+
+    def _run_at_is_new(self) -> bool:
+        """Tell whether the one-off date differs from the stored one."""
+        return not Schedule.objects.filter(pk=self.pk, run_at=self.run_at).exists()
+
+    def problem(self) -> str:
+        """Return in a sentence why this schedule cannot be fired, or an empty string."""
+        from scheduling.jobs import registry
+
+        if self.job not in registry:
+            return gettext("The job “%(job)s” is not registered in this installation.") % {"job": self.job}
+        try:
+            self.trigger()
+        except Exception as error:
+            return gettext("The trigger cannot be understood: %(error)s") % {"error": error}
+        return ""
+
+    def trigger(self) -> ScheduleTrigger | None:
+        """Return the trigger that this row describes, None for a manual one.
+
+        Raises `ValueError`, `cronsim.CronSimError` or `zoneinfo.ZoneInfoNotFoundError` for a row that was written
+        past the form and makes no sense.
+        """
+        ZoneInfo(self.timezone)
+        window: dict[str, Any] = {"start": self.start_at, "end": self.end_at}
+        match self.trigger_kind:
+            case TriggerKind.CRONTAB:
+                return CrontabTrigger(self.crontab, self.timezone, **window)
+            case TriggerKind.INTERVAL:
+                anchor = (self.start_at or self.created_at).replace(microsecond=0)
+                return FixedIntervalTrigger(self.interval_seconds or 0, anchor, **window)
+            case TriggerKind.DATE if self.run_at:
+                return OneOffTrigger(self.run_at, **window)
+            case TriggerKind.MANUAL:
+                return None
+        raise ValueError(f"unknown trigger: {self.trigger_kind}")
+
+    def words(self) -> str:
+        """Return the trigger in words, e.g. "At 06:30 on Monday through Friday, Europe/Berlin"."""
+        try:
+            match self.trigger_kind:
+                case TriggerKind.CRONTAB:
+                    return f"{crontab_words(self.crontab)}, {self.timezone}"
+                case TriggerKind.INTERVAL if self.interval_seconds:
+                    return interval_words(self.interval_seconds)
+                case TriggerKind.DATE if self.run_at:
+                    return f"{date_words(self.run_at, self.timezone)}, {self.timezone}"
+                case TriggerKind.MANUAL:
+                    return gettext("Only by hand")
+        except (ValueError, KeyError, IndexError):
+            return gettext("Not understood")
+        return gettext("Not complete")
+
+    def next_fires(self, count: int, after: datetime | None = None) -> list[datetime]:
+        """Return up to `count` due times (UTC, jitter aside) after `after` (now by default), enabled or not."""
+        return [due for due, _index in zip(self._fires_after(after or now()), range(count), strict=False)]
+
+    def _fires_after(self, moment: datetime) -> Iterator[datetime]:
+        trigger = self.trigger()
+        due = trigger.next_after(moment) if trigger else None
+        while trigger and due is not None:
+            yield due
+            due = trigger.next_after(due)
+
+    def next_run(self) -> datetime | None:
+        """Return the next due time (UTC), or None if the schedule is disabled, broken or has none left."""
+        if not self.enabled or self.problem():
+            return None
+        return next(iter(self.next_fires(1)), None)
+
+    def delay(self, due: datetime) -> Any:
+        """Return the jitter (a timedelta) of one due time."""
+        return delay(self.pk, due, self.jitter_seconds)
+
+    def parameters_words(self) -> str:
+        """Return in words what would run, as the job describes it."""
+        from scheduling.jobs import registry
+
+        return registry.describe(self.job, self.parameters)
+
+    def run_now(
+        self,
+        *,
+        by: AbstractUser | None = None,
+        cause: Cause = Cause.MANUAL,
+        parameters: dict[str, Any] | None = None,
+        request_key: str | None = None,
+    ) -> tuple[Run, bool]:
+        """Commit a queued run of this schedule; return it and whether it is new.
+
+        1. The schedule's row is locked, so that a fire and a click cannot both start a run.
+        2. A `request_key` that was used before returns that request's run.
+        3. While a run of this schedule is active, that one is returned (concurrency policy `forbid`).
+        4. Otherwise the new run carries the schedule's job, executor and (unless given) parameters.
+        """
+        with transaction.atomic():
+            Schedule.objects.select_for_update().get(pk=self.pk)
+            if request_key and (known := Run.objects.filter(request_key=request_key).first()):
+                return known, False
+            if active := Run.objects.active_for(self).order_by("id").first():
+                return active, False
+            run = Run.objects.create(
+                schedule=self,
+                schedule_name=self.name,
+                job=self.job,
+                parameters=self.parameters if parameters is None else parameters,
+                executor=self.executor,
+                cause=cause,
+                requested_by=by,
+                request_key=request_key,
+            )
+            return run, True
+
+
+class ScheduleChange(models.Model):
+    """A note that a schedule was inserted, changed or deleted, written by triggers in the database."""
+
+    schedule_id = models.PositiveBigIntegerField()
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("change of a schedule")
+        verbose_name_plural = _("changes of schedules")
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.id}: schedule {self.schedule_id}"

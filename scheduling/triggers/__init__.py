@@ -1,0 +1,16 @@
+"""Triggers: from a schedule's fields to due times. Each class is an APScheduler trigger; times are UTC outside, and
+computed in the schedule's zone inside."""
+
+from scheduling.triggers.base import DueTimes, ScheduleTrigger
+from scheduling.triggers.crontab import CrontabTrigger, validate_crontab
+from scheduling.triggers.date import OneOffTrigger
+from scheduling.triggers.interval import FixedIntervalTrigger
+
+__all__ = [
+    "CrontabTrigger",
+    "DueTimes",
+    "FixedIntervalTrigger",
+    "OneOffTrigger",
+    "ScheduleTrigger",
+    "validate_crontab",
+]

@@ -1,0 +1,74 @@
+"""What every trigger of a schedule can do."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from apscheduler.triggers.base import BaseTrigger
+
+SMALLEST_STEP = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class DueTimes:
+    """Due times found together: the first, the last but one, the last (all UTC), and how many."""
+
+    first: datetime
+    before_latest: datetime | None
+    latest: datetime
+    count: int
+
+
+class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]
+    """A trigger with a window of validity; equal triggers yield equal times for ever.
+
+    Subclasses give `_after(moment)`: the first due time strictly after `moment`, or None, window aside.
+    """
+
+    def __init__(self, *, start: datetime | None = None, end: datetime | None = None) -> None:
+        self.start = start.astimezone(UTC) if start else None
+        self.end = end.astimezone(UTC) if end else None
+
+    @abstractmethod
+    def _after(self, moment: datetime) -> datetime | None:
+        """Return the first due time (UTC) strictly after `moment` (UTC), or None when there is none."""
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """Return the first due time (UTC) strictly after `moment` within [start, end], or None."""
+        moment = moment.astimezone(UTC)
+        if self.start is not None and moment < self.start:
+            moment = self.start - SMALLEST_STEP
+        due = self._after(moment)
+        if due is None or (self.end is not None and due > self.end):
+            return None
+        return due
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        """Return APScheduler's answer: the due time after the previous one, or the first that is not before `now`."""
+        if previous_fire_time is not None:
+            return self.next_after(previous_fire_time)
+        return self.next_after(now - SMALLEST_STEP)
+
+    def due_times(self, due: datetime, now: datetime) -> DueTimes:
+        """Return the due times from `due` (itself one) up to and including `now`."""
+        before_latest, latest, count = None, due, 1
+        while (following := self.next_after(latest)) is not None and following <= now:
+            before_latest, latest = latest, following
+            count += 1
+        return DueTimes(due, before_latest, latest, count)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self.__getstate__() == other.__getstate__()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash((type(self), *sorted((key, str(value)) for key, value in self.__getstate__().items())))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"start": self.start, "end": self.end}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.start = state["start"]
+        self.end = state["end"]

@@ -1,0 +1,27 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from django.db import connection
+
+
+def pytest_report_header() -> str:
+    """Tell on which database the suite runs."""
+    return f"database: {'postgresql' if os.environ.get('TEST_DATABASE_URL') else 'sqlite'}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip on PostgreSQL what does not depend on the database."""
+    if os.environ.get("TEST_DATABASE_URL"):
+        for item in items:
+            if item.get_closest_marker("anydb"):
+                item.add_marker(pytest.mark.skip(reason="does not depend on the database"))
+
+
+@pytest.fixture
+def on_postgresql() -> bool:
+    """Tell whether the suite runs on PostgreSQL."""
+    return connection.vendor == "postgresql"
