@@ -299,16 +299,16 @@ class Run(models.Model):
     def __str__(self) -> str:
         return gettext("Run %(number)s of %(name)s") % {"number": self.pk, "name": self.title}
 
+    def get_absolute_url(self) -> str:
+        """Return the address of this run's page."""
+        return reverse("admin:scheduling_run_change", args=[self.pk])
+
     @property
     def title(self) -> str:
         """Return the schedule's name, or the job's label for a run without one."""
         from scheduling.jobs import registry
 
         return self.schedule_name or registry.label(self.job)
-
-    def get_absolute_url(self) -> str:
-        """Return the address of this run's page."""
-        return reverse("admin:scheduling_run_change", args=[self.pk])
 
     @property
     def is_active(self) -> bool:

@@ -1,7 +1,8 @@
 """Crontab expressions with the meaning of Debian's cron, as cronsim has it.
 
 Day of month and day of week both restricted: either fires. Sunday is 0 or 7. A time that a change of clock skips
-fires right after the gap; one that comes twice fires once (expressions with `*` in minute or hour go on by elapsed time).
+fires right after the gap; one that comes twice fires once (expressions with `*` in minute or hour go on by elapsed
+time).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Intervals: every N seconds from an anchor, so that they never drift; clock changes do not matter, elapsed time does."""
+"""Intervals: every N seconds from an anchor, so that they never drift; elapsed time counts, whatever clocks do."""
 
 from __future__ import annotations
 

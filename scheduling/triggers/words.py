@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from os.path import commonprefix
+from itertools import takewhile
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -30,7 +30,7 @@ def crontab_words(expression: str) -> str:
         by_weekday = _explain(" ".join([*parts[:-3], "*", parts[-2], weekday])).split()
     except CronSimError:
         return text
-    common = len(commonprefix([by_day, by_weekday]))
+    common = sum(1 for _pair in takewhile(lambda pair: pair[0] == pair[1], zip(by_day, by_weekday, strict=False)))
     start = common - 1 if common and by_day[common - 1] == "on" else common
     return _("%(by_day)s, or %(by_weekday)s") % {
         "by_day": " ".join(by_day),
@@ -39,7 +39,7 @@ def crontab_words(expression: str) -> str:
 
 
 def _explain(expression: str) -> str:
-    return CronSim(expression, datetime(2024, 1, 1)).explain()
+    return CronSim(expression, datetime(2024, 1, 1, tzinfo=UTC)).explain()
 
 
 def interval_words(seconds: int) -> str:
