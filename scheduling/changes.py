@@ -1,0 +1,81 @@
+"""How a change reaches the scheduler.
+
+Triggers in the database note each change of a schedule (`ScheduleChange`, migration 0002). This module is only the
+bell: PostgreSQL's LISTEN/NOTIFY, or SQLite's `PRAGMA data_version` polled each 100 ms, which other connections'
+commits raise. What changed is read from the notes; a bell that rings too often costs little.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, connection, connections
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+"""Seconds between two looks at SQLite's data version."""
+RETRY_SECONDS = 1.0
+"""Seconds before a lost connection is tried again."""
+CHANNEL = "newss"
+
+
+class Bell(threading.Thread):
+    """A thread that calls `ring()` soon after another connection has committed something."""
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        super().__init__(name="bell", daemon=True)
+        self._ring = ring
+        self._ended = threading.Event()
+        self._wake_read, self._wake_write = os.pipe()
+
+    def run(self) -> None:
+        """Listen until `stop()`; a lost connection is made anew, and rings, since something may have been missed."""
+        listen = self._listen_postgresql if connection.vendor == "postgresql" else self._watch_sqlite
+        while not self._ended.is_set():
+            try:
+                own: Any = connections.create_connection("default")
+                try:
+                    listen(own)
+                finally:
+                    own.close()
+            except (DatabaseError, InterfaceError, OSError) as error:
+                logger.warning("Changes cannot be heard; trying again in %s s: %s", RETRY_SECONDS, error)
+                self._ended.wait(RETRY_SECONDS)
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._ended.set()
+        os.write(self._wake_write, b"x")
+        self.join()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    def _listen_postgresql(self, own: Any) -> None:
+        own.ensure_connection()
+        raw = own.connection
+        raw.autocommit = True
+        with raw.cursor() as cursor:
+            cursor.execute(f"LISTEN {CHANNEL}")
+        self._ring()
+        while not self._ended.is_set():
+            select.select([raw, self._wake_read], [], [])
+            raw.poll()
+            if raw.notifies:
+                raw.notifies.clear()
+                self._ring()
+
+    def _watch_sqlite(self, own: Any) -> None:
+        known = -1
+        with own.cursor() as cursor:
+            while not self._ended.is_set():
+                version = cursor.execute("PRAGMA data_version").fetchone()[0]
+                if version != known:
+                    known = version
+                    self._ring()
+                self._ended.wait(POLL_SECONDS)

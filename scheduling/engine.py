@@ -1,0 +1,220 @@
+"""The scheduler process: puts lock, scheduler, dispatcher, executors, bell and heartbeat together.
+
+`runapscheduler` makes one `Engine` and calls `run()`. A process stands by until it holds the leader lock, leads until it
+is told to stop or loses the lock, and then ends or stands by again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+
+import psutil
+from apscheduler import events
+from django.db import DatabaseError, InterfaceError, connection
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from scheduling import conf, leader, recovery, runs
+from scheduling.changes import Bell
+from scheduling.dispatcher import Dispatcher
+from scheduling.executions import ExecutionLog
+from scheduling.executors import Executor, ProcessExecutor, ThreadExecutor
+from scheduling.models import InstanceState, Run, SchedulerInstance
+from scheduling.models.instance import HEARTBEAT_SECONDS
+from scheduling.scheduler import FireScheduler, end_event
+
+logger = logging.getLogger(__name__)
+
+STANDBY_SECONDS = 0.5
+"""Seconds between two tries for the leader lock."""
+RETRY_SECONDS = 1.0
+"""Seconds before a database that is away is tried again."""
+
+
+class Engine:
+    """One scheduler process."""
+
+    def __init__(self, grace_seconds: float | None = None) -> None:
+        """Take the seconds that running runs get to end at a stop (the setting's by default)."""
+        self._grace = conf.grace_seconds() if grace_seconds is None else grace_seconds
+        self._stop = threading.Event()
+        self._heart_stopped = threading.Event()
+        self._lock = leader.leader_lock()
+        self._scheduler: FireScheduler | None = None
+        self._executors: list[Executor] = [
+            executor(conf.parallel_runs(executor.alias), self._run_ended)
+            for executor in (ProcessExecutor, ThreadExecutor)
+        ]
+        self._executions = ExecutionLog()
+
+    def stop(self) -> None:
+        """Ask the process to end (called by signal handlers: sets flags, takes no lock)."""
+        self._stop.set()
+        if self._scheduler is not None:
+            self._scheduler.end()
+
+    def run(self) -> None:
+        """Stand by, lead, and end in order when told to; only a stop ends this, no error does."""
+        for executor in self._executors:
+            executor.start()
+        self._instance = self._register()
+        if self._instance is None:
+            return
+        self._dispatcher = Dispatcher(self._instance, self._executors, self._leadership_lost)
+        heart = threading.Thread(target=self._beat, name="heart", daemon=True)
+        for thread in (heart, self._dispatcher, self._executions):
+            thread.start()
+        said = False
+        while not self._stop.is_set():
+            if self._try_lock():
+                said = False
+                self._lead()
+            else:
+                if not said:
+                    logger.info("Standing by: another scheduler process leads. This one takes over when it ends.")
+                    said = True
+                self._stop.wait(STANDBY_SECONDS)
+        self._end()
+        self._heart_stopped.set()
+        heart.join()
+
+    def _register(self) -> SchedulerInstance | None:
+        """Insert this process's row, waiting for a database that is away; None when told to stop meanwhile."""
+        while not self._stop.is_set():
+            try:
+                return SchedulerInstance.objects.create(
+                    host=socket.gethostname(), pid=os.getpid(), process_started=psutil.Process().create_time()
+                )
+            except (DatabaseError, InterfaceError) as error:
+                logger.warning("The database cannot be reached, trying again in %s s: %s", RETRY_SECONDS, error)
+                connection.close()
+                self._stop.wait(RETRY_SECONDS)
+        return None
+
+    def _try_lock(self) -> bool:
+        try:
+            return self._lock.acquire()
+        except (DatabaseError, InterfaceError, OSError) as error:
+            logger.warning("The leader lock cannot be asked for, trying again in %s s: %s", RETRY_SECONDS, error)
+            self._stop.wait(RETRY_SECONDS)
+            return False
+
+    def _lead(self) -> None:
+        """Lead for one term: until told to stop, or until the lock or the epoch is lost."""
+        assert self._instance is not None
+        bell: Bell | None = None
+        try:
+            epoch = leader.take_over(self._instance)
+            lost = recovery.recover(self._instance)
+            self._scheduler = FireScheduler(epoch, self._stop.is_set, self._dispatcher.ring)
+            self._scheduler.add_listener(
+                self._executions.listen,
+                events.EVENT_JOB_SUBMITTED
+                | events.EVENT_JOB_MAX_INSTANCES
+                | events.EVENT_JOB_MISSED
+                | events.EVENT_JOB_EXECUTED
+                | events.EVENT_JOB_ERROR,
+            )
+            for run in lost:
+                self._scheduler._dispatch_event(end_event(run))
+            logger.info("Leading since %s (epoch %s).", timezone.now().isoformat(timespec="seconds"), epoch)
+            bell = Bell(self._ring)
+            bell.start()
+            self._dispatcher.lead(epoch)
+            self._scheduler.start()
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("Leading was interrupted by the database: %s", error)
+            connection.close()
+            self._stop.wait(RETRY_SECONDS)
+        finally:
+            self._dispatcher.pause()
+            if bell is not None:
+                bell.stop()
+            if self._scheduler is not None and self._scheduler.running:
+                self._scheduler.shutdown(wait=False)
+            self._scheduler = None
+            if not self._stop.is_set():
+                self._lock.release()
+                self._say(InstanceState.STANDBY)
+
+    def _ring(self) -> None:
+        if self._scheduler is not None:
+            self._scheduler.ring()
+        self._dispatcher.ring()
+
+    def _leadership_lost(self) -> None:
+        if self._scheduler is not None:
+            self._scheduler.lost = True
+            self._scheduler.end()
+
+    def _run_ended(self, run_id: int, run: Run | None) -> None:
+        """Tell APScheduler's listeners how a run ended, and let the next one start."""
+        scheduler = self._scheduler
+        if run is not None and not run.is_active:
+            event = end_event(run)
+            if scheduler is not None:
+                scheduler._dispatch_event(event)
+            else:
+                self._executions.listen(event)
+        self._dispatcher.ring()
+
+    def _beat(self) -> None:
+        """Write the heartbeat, and notice when the leader lock is gone."""
+        assert self._instance is not None
+        while not self._heart_stopped.wait(HEARTBEAT_SECONDS):
+            try:
+                SchedulerInstance.objects.filter(pk=self._instance.pk).update(heartbeat_at=timezone.now())
+                if self._scheduler is not None and not self._lock.is_held():
+                    logger.warning("The leader lock is gone.")
+                    self._leadership_lost()
+            except (DatabaseError, InterfaceError) as error:
+                logger.warning("The heartbeat cannot be written: %s", error)
+                connection.close()
+        connection.close()
+
+    def _say(self, state: InstanceState) -> None:
+        assert self._instance is not None
+        ended = timezone.now() if state == InstanceState.STOPPED else None
+        try:
+            SchedulerInstance.objects.filter(pk=self._instance.pk).update(
+                state=state, heartbeat_at=timezone.now(), ended_at=ended
+            )
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("The state “%s” of this process cannot be written: %s", state, error)
+            connection.close()
+
+    def _end(self) -> None:
+        """End in order: free the lock for the next leader, let runs end, hand back what is left.
+
+        1. The lock goes at once, so that a standing-by process fires on; our own runs are still ours.
+        2. Runs get the grace to end by themselves.
+        3. What is left goes back into the queue; its child is killed, a thread's late writes are refused.
+        """
+        self._say(InstanceState.STOPPING)
+        self._lock.release()
+        deadline = time.monotonic() + self._grace
+        reason = _("Handed back by a scheduler process that stopped; starts again with the next one.")
+        if running := self._running():
+            logger.info("Stopping: %s run(s) get %.0f s to end.", len(running), self._grace)
+        while self._running() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for run in self._running():
+            try:
+                if runs.hand_back(run, reason):
+                    logger.info("Run %s is handed back.", run.pk)
+            except (DatabaseError, InterfaceError) as error:
+                logger.warning("Run %s cannot be handed back, the next leader will find it: %s", run.pk, error)
+                connection.close()
+        for executor in self._executors:
+            executor.stop()
+        self._dispatcher.stop()
+        self._executions.stop()
+        self._say(InstanceState.STOPPED)
+        logger.info("Stopped.")
+
+    def _running(self) -> list[Run]:
+        return [run for executor in self._executors for run in executor.running()]

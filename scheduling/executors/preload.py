@@ -1,0 +1,21 @@
+"""Imported once by the forkserver, the parent of all child processes, so that a child starts in milliseconds.
+
+The forkserver swallows an ImportError; what went wrong is kept in `FAILED` and told by the first child. This process
+must own no thread and no database connection: children forked from it would hang.
+"""
+
+import importlib
+
+import django
+
+FAILED: dict[str, str] = {}
+
+django.setup()
+
+from scheduling.jobs import registry  # noqa: E402  needs the apps
+
+for _name in registry.preload():
+    try:
+        importlib.import_module(_name)
+    except ImportError as _error:
+        FAILED[_name] = str(_error)

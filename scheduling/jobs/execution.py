@@ -1,0 +1,119 @@
+"""The execution of one claimed run: from its row to the job function and back. Executors call it, in a child process
+or in a thread; so does whoever calls a schedule's APScheduler job by hand, and then the run is a committed row first.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, InterfaceError, connection
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from scheduling.jobs.context import RunCancelled, RunContext
+from scheduling.jobs.registry import JobError, JobResult, registry
+from scheduling.models import Run, RunStatus, Schedule
+
+logger = logging.getLogger(__name__)
+
+DATABASE_PATIENCE_SECONDS = 120.0
+"""How long the end of a run waits for a database that went away."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, as it is written to its row."""
+
+    status: RunStatus
+    sentence: str = ""
+    traceback: str = ""
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+def execute_scheduled_scraping(
+    schedule_id: int | None,
+    run_id: int | None = None,
+    claim_token: str = "",
+    on_context: Callable[[RunContext], None] | None = None,
+) -> Run | None:
+    """Execute a run that was claimed under `claim_token`; return its row as it ended, None if it was no longer ours.
+
+    Without a run (somebody called the APScheduler job itself), commit one by hand for the schedule and return it: the
+    scheduler will execute it. `on_context` is handed the run's context before the job begins, to cancel it.
+    """
+    if run_id is None:
+        run, _created = Schedule.objects.get(pk=schedule_id).run_now()
+        return run
+    started = Run.objects.claimed(run_id, claim_token).update(started_at=timezone.now(), pid=os.getpid())
+    if not started:
+        logger.warning("Run %s was not started: it is no longer held under this claim.", run_id)
+        return None
+    run = Run.objects.get(pk=run_id)
+    context = RunContext(run)
+    if on_context:
+        on_context(context)
+    context.open()
+    outcome = _call(run, context)
+    context.close()
+    return _finish(run, outcome)
+
+
+def _call(run: Run, context: RunContext) -> Outcome:
+    """Call the job function and turn whatever it does into an outcome."""
+    try:
+        definition = registry.get(run.job)
+        result = definition.function(context, **definition.clean(run.parameters)) or JobResult()
+    except RunCancelled:
+        return Outcome(RunStatus.CANCELLED, _("Cancelled while it ran."))
+    except ValidationError as error:
+        return Outcome(RunStatus.FAILED, _("Bad parameters: %(what)s") % {"what": "; ".join(error.messages)})
+    except JobError as error:
+        return Outcome(RunStatus.FAILED, str(error))
+    except Exception as error:
+        logger.exception("Run %s of job %s failed.", run.pk, run.job)
+        return Outcome(RunStatus.FAILED, f"{type(error).__name__}: {error}", traceback.format_exc())
+    if context.cancelled:
+        return Outcome(RunStatus.CANCELLED, _("Cancelled while it ran."), summary=result.summary)
+    status = RunStatus.PARTIAL if result.partial else RunStatus.SUCCEEDED
+    return Outcome(status, result.outcome, summary=result.summary)
+
+
+def _finish(run: Run, outcome: Outcome) -> Run | None:
+    """Write how the run ended; a database that went away is waited for, since the work is done."""
+    deadline = time.monotonic() + DATABASE_PATIENCE_SECONDS
+    pause = 0.2
+    while True:
+        try:
+            return finish(run.pk, run.claim_token, outcome)
+        except (DatabaseError, InterfaceError) as error:
+            if time.monotonic() > deadline:
+                raise
+            logger.warning("Run %s has ended but cannot be written yet: %s", run.pk, error)
+            connection.close()
+            time.sleep(pause)
+            pause = min(pause * 2, 5.0)
+
+
+def finish(run_id: int, claim_token: str, outcome: Outcome) -> Run | None:
+    """Write how a run ended if it is still held under its claim; return its row, or None if it is not."""
+    values: dict[str, Any] = {
+        "status": outcome.status,
+        "finished_at": timezone.now(),
+        "outcome": outcome.sentence,
+        "traceback": outcome.traceback,
+        "progress_message": "",
+        "claim_token": "",
+    }
+    if outcome.summary:
+        values["summary"] = outcome.summary
+    if not Run.objects.claimed(run_id, claim_token).update(**values):
+        logger.warning("Run %s ended, but it is no longer held under this claim; nothing is written.", run_id)
+        return None
+    return Run.objects.get(pk=run_id)

@@ -1,0 +1,167 @@
+"""One active scheduler: the leader lock, and the epoch that each fire transaction compares with its own.
+
+Any number of `runapscheduler` processes may start. With PostgreSQL a session advisory lock decides which one works,
+with SQLite a lock on a file beside the database; the operating system or the server frees it when its holder dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import IO, Any
+
+from django.db import DatabaseError, InterfaceError, connection, connections, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from scheduling.models import InstanceState, Leadership, SchedulerInstance
+
+logger = logging.getLogger(__name__)
+
+ADVISORY_KEY = 0x4E45575353
+"""The key of the advisory lock ("NEWSS"); PostgreSQL keeps such locks apart by database."""
+
+
+class LostLeadership(RuntimeError):
+    """Another scheduler process has taken over."""
+
+
+class LeaderLock(ABC):
+    """A lock that at most one process of an installation holds."""
+
+    @abstractmethod
+    def acquire(self) -> bool:
+        """Try to take the lock without waiting; return whether this process holds it."""
+
+    @abstractmethod
+    def is_held(self) -> bool:
+        """Tell whether this process still holds the lock."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Give the lock back; does nothing when it is not held."""
+
+
+class AdvisoryLock(LeaderLock):
+    """A session advisory lock of PostgreSQL on a connection of its own; it ends with that connection."""
+
+    def __init__(self) -> None:
+        self._connection: Any = None
+
+    def acquire(self) -> bool:
+        """Try to take the lock without waiting; raises `DatabaseError` when the server does not answer."""
+        if self._connection is None:
+            self._connection = connections.create_connection("default")
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute("SELECT pg_try_advisory_lock(%s)", [ADVISORY_KEY])
+                return bool(cursor.fetchone()[0])
+        except (DatabaseError, InterfaceError):
+            self._drop()
+            raise
+
+    def is_held(self) -> bool:
+        """Ask the server over the lock's own connection; without that connection the lock is gone."""
+        if self._connection is None:
+            return False
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+                    " AND ((classid::bigint << 32) | objid::bigint) = %s)",
+                    [ADVISORY_KEY],
+                )
+                return bool(cursor.fetchone()[0])
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("The connection that holds the leader lock is gone: %s", error)
+            self._drop()
+            return False
+
+    def release(self) -> None:
+        """Give the lock back by closing its connection."""
+        self._drop()
+
+    def _drop(self) -> None:
+        broken, self._connection = self._connection, None
+        if broken is not None:
+            try:
+                broken.close()
+            except (DatabaseError, InterfaceError) as error:
+                logger.debug("Closing the leader lock's connection: %s", error)
+
+
+class FileLock(LeaderLock):
+    """A lock on a file beside the SQLite database; it ends with the process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[str] | None = None
+
+    def acquire(self) -> bool:
+        """Try to take the lock without waiting."""
+        if self._file is not None:
+            return True
+        file = self._path.open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return False
+        self._file = file
+        return True
+
+    def is_held(self) -> bool:
+        """Tell whether the locked file is still the one at its path (it may have been deleted and made anew)."""
+        if self._file is None:
+            return False
+        try:
+            return os.path.sameopenfile(self._file.fileno(), self._file.fileno()) and (
+                os.fstat(self._file.fileno()).st_ino == self._path.stat().st_ino
+            )
+        except FileNotFoundError:
+            return False
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def leader_lock() -> LeaderLock:
+    """Return the lock that fits the database."""
+    if connection.vendor == "postgresql":
+        return AdvisoryLock()
+    name = str(connection.settings_dict["NAME"])
+    return FileLock(Path(name).with_name(Path(name).name + "-leader.lock"))
+
+
+def take_over(instance: SchedulerInstance) -> int:
+    """Make this process the active one and return the new epoch; the caller holds the lock.
+
+    1. Whoever was active before is not any more; its silence is not this process's to judge.
+    2. The epoch rises, so that no transaction of an earlier leader can commit a fire from here on.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        Leadership.objects.get_or_create(pk=Leadership.SINGLETON)
+        SchedulerInstance.objects.active().exclude(pk=instance.pk).update(state=InstanceState.LOST, ended_at=now)
+        Leadership.objects.filter(pk=Leadership.SINGLETON).update(epoch=F("epoch") + 1, instance=instance)
+        epoch = Leadership.objects.values_list("epoch", flat=True).get(pk=Leadership.SINGLETON)
+        SchedulerInstance.objects.filter(pk=instance.pk).update(
+            state=InstanceState.ACTIVE, epoch=epoch, heartbeat_at=now, ended_at=None
+        )
+    return epoch
+
+
+def check_epoch(epoch: int) -> None:
+    """Raise `LostLeadership` unless `epoch` is current, and keep it so until the transaction at hand ends."""
+    share = " FOR SHARE" if connection.vendor == "postgresql" else ""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT epoch FROM scheduling_leadership WHERE id = %s{share}", [Leadership.SINGLETON])
+        row = cursor.fetchone()
+    if row is None or row[0] != epoch:
+        raise LostLeadership(f"this process led epoch {epoch}, the database is at {row and row[0]}")

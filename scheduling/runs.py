@@ -1,0 +1,107 @@
+"""Transitions of runs in the scheduler's hands: claimed, handed back, ended from outside. Those that a person or a job
+causes stand in `Run` and `scheduling.jobs.execution`.
+
+Each is a compare-and-set on the status (and the claim token), so that whoever comes second finds nothing to do.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from scheduling import leader
+from scheduling.jobs.execution import Outcome, finish
+from scheduling.models import Run, RunStatus, SchedulerInstance
+
+
+def claim(executor: str, limit: int, instance: SchedulerInstance, epoch: int, now: datetime) -> list[Run]:
+    """Take up to `limit` queued runs of an executor that may start now, in the order in which they became due.
+
+    The token is this claim's: what is written under an older one is refused. Raises `LostLeadership`.
+    """
+    if limit <= 0:
+        return []
+    waiting = Run.objects.due(now).filter(executor=executor)
+    if not waiting.exists():
+        return []
+    token = uuid.uuid4().hex
+    with transaction.atomic():
+        leader.check_epoch(epoch)
+        order = Coalesce(F("not_before"), F("scheduled_for"), F("queued_at"))
+        ids = list(waiting.order_by(order, "id").values_list("pk", flat=True)[:limit])
+        Run.objects.queued().filter(pk__in=ids).update(
+            status=RunStatus.RUNNING, claim_token=token, instance=instance, started_at=now, wait_reason="", pid=None
+        )
+        return list(Run.objects.running().filter(pk__in=ids, claim_token=token).order_by("id"))
+
+
+def say_wait(executor: str, limit: int, now: datetime) -> None:
+    """Tell on the runs that an executor has no room for what they wait for."""
+    reason = _("Waits for a free place: all %(limit)d of the executor “%(executor)s” are in use.") % {
+        "limit": limit,
+        "executor": executor,
+    }
+    Run.objects.due(now).filter(executor=executor).exclude(wait_reason=reason).update(wait_reason=reason)
+
+
+def hand_back(run: Run, reason: str) -> bool:
+    """Put a claimed run back into the queue, for the next scheduler; return whether it was still claimed."""
+    return bool(
+        Run.objects.claimed(run.pk, run.claim_token).update(
+            status=RunStatus.QUEUED,
+            claim_token="",
+            started_at=None,
+            instance=None,
+            pid=None,
+            wait_reason=reason[:200],
+            progress_done=0,
+            progress_total=None,
+            progress_message="",
+        )
+    )
+
+
+def end_dead(run: Run, sentence: str) -> Run | None:
+    """End a run whose child process is gone without a word: cancelled if somebody asked for it, else failed."""
+    asked = Run.objects.cancel_requested().filter(pk=run.pk).exists()
+    if asked:
+        return finish(run.pk, run.claim_token, Outcome(RunStatus.CANCELLED, _("Cancelled while it ran.")))
+    return finish(run.pk, run.claim_token, Outcome(RunStatus.FAILED, sentence))
+
+
+def lose(runs: Collection[Run]) -> list[Run]:
+    """Mark running runs whose process died as `lost`; return those that were still running."""
+    lost = []
+    for run in runs:
+        cancelled = run.cancel_requested_at is not None
+        outcome = (
+            Outcome(RunStatus.CANCELLED, _("Cancelled; its process had died."))
+            if cancelled
+            else Outcome(
+                RunStatus.LOST,
+                _("The scheduler process %(instance)s that executed it died.") % {"instance": run.instance or "?"},
+            )
+        )
+        ended = finish(run.pk, run.claim_token, outcome)
+        if ended is not None:
+            lost.append(ended)
+    return lost
+
+
+def waiting_since(now: datetime | None = None) -> datetime | None:
+    """Return the earliest `not_before` in the future among queued runs: when the dispatcher must look again."""
+    now = now or timezone.now()
+    return (
+        Run.objects.queued()
+        .filter(not_before__gt=now)
+        .order_by("not_before")
+        .values_list("not_before", flat=True)
+        .first()
+    )

@@ -1,0 +1,164 @@
+"""From `Schedule` rows to APScheduler's jobs in the store: only what changed, and the next due time is kept where the
+trigger is the same.
+
+The rows are the truth. A job row that is missing or cannot be read is made anew, from the last due time that has a run.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from apscheduler.job import Job
+from django.db import transaction
+from django.db.models import Max
+from django.db.models.functions import Greatest
+from django_apscheduler.models import DjangoJob
+
+from scheduling import leader
+from scheduling.models import Cause, Run, Schedule, ScheduleChange
+from scheduling.models.schedule import JOB_ID_PREFIX
+from scheduling.store import CHUNK, ScheduleJobStore
+from scheduling.triggers import ScheduleTrigger
+
+logger = logging.getLogger(__name__)
+
+FUNCTION = "scheduling.jobs.execution:execute_scheduled_scraping"
+
+
+class Sync:
+    """Keeps the job rows of one store in step with the schedules."""
+
+    def __init__(self, scheduler: Any, store: ScheduleJobStore) -> None:
+        self._scheduler = scheduler
+        self._store = store
+
+    def everything(self, now: datetime) -> int:
+        """Compare all schedules with all jobs; return how many jobs were written or removed."""
+        with transaction.atomic():
+            leader.check_epoch(self._store.epoch)
+            changed_at = self._take_notes()
+            schedules = list(Schedule.objects.all())
+            known = {f"{JOB_ID_PREFIX}{schedule.pk}" for schedule in schedules}
+            orphans = DjangoJob.objects.filter(id__startswith=JOB_ID_PREFIX).values_list("id", flat=True)
+            removed = self._remove([job_id for job_id in orphans if job_id not in known])
+            return removed + self._apply(schedules, changed_at, now)
+
+    def changes(self, now: datetime) -> int:
+        """Apply the changes noted since the last time; return how many jobs were written or removed.
+
+        The notes are taken away as they are read: one whose transaction commits late is simply read later.
+        """
+        if not ScheduleChange.objects.exists():
+            return 0
+        with transaction.atomic():
+            leader.check_epoch(self._store.epoch)
+            changed_at = self._take_notes()
+            schedules = Schedule.objects.in_bulk(list(changed_at))
+            gone = [f"{JOB_ID_PREFIX}{key}" for key in changed_at if key not in schedules]
+            return self._remove(gone) + self._apply(schedules.values(), changed_at, now)
+
+    def _take_notes(self) -> dict[int, datetime]:
+        """Delete the notes that are visible; return for each schedule when it was last changed."""
+        notes = list(ScheduleChange.objects.select_for_update(skip_locked=True).order_by("id"))
+        for start in range(0, len(notes), CHUNK):
+            ScheduleChange.objects.filter(pk__in=[note.pk for note in notes[start : start + CHUNK]]).delete()
+        return {note.schedule_id: note.at for note in notes}
+
+    def _remove(self, job_ids: list[str]) -> int:
+        for start in range(0, len(job_ids), CHUNK):
+            DjangoJob.objects.filter(pk__in=job_ids[start : start + CHUNK]).delete()
+        return len(job_ids)
+
+    def _apply(self, schedules: Iterable[Schedule], changed_at: dict[int, datetime], now: datetime) -> int:
+        schedules = list(schedules)
+        self._store.remember(schedules)
+        rows = self._rows([schedule.job_id for schedule in schedules])
+        lost = [schedule for schedule in schedules if schedule.job_id not in rows]
+        handled = self._last_due_times(lost)
+        written = []
+        for schedule in schedules:
+            since = changed_at.get(schedule.pk, now)
+            row = self._job_row(schedule, rows.get(schedule.job_id), handled.get(schedule.pk), since)
+            if row is not None:
+                written.append(row)
+        DjangoJob.objects.bulk_create(
+            written,
+            batch_size=CHUNK,
+            update_conflicts=True,
+            unique_fields=["id"],
+            update_fields=["next_run_time", "job_state"],
+        )
+        return len(written)
+
+    def _job_row(
+        self, schedule: Schedule, row: DjangoJob | None, last_due: datetime | None, since: datetime
+    ) -> DjangoJob | None:
+        """Return the job row to write for a schedule, or None where what stands is right.
+
+        1. A disabled, manual or broken schedule has no due time; what row it has is kept for its execution history.
+        2. Where the trigger is the same, the due time stays.
+        3. A new or edited trigger, or one switched on again, counts from when that was done, not from when it was
+           noticed; a lost row counts from the last due time that has a run.
+        """
+        trigger = self._trigger(schedule) if schedule.enabled else None
+        if trigger is None:
+            if row is None or row.next_run_time is None:
+                return None
+            row.next_run_time = None
+            return row
+        stored = self._stored_trigger(row) if row else None
+        if row is not None and stored == trigger and row.next_run_time is not None:
+            return None
+        exhausted = row is not None and stored == trigger and trigger.next_after(since) is None
+        if exhausted:
+            return None
+        return self._new_row(schedule, trigger, trigger.next_after(last_due or since))
+
+    def _trigger(self, schedule: Schedule) -> ScheduleTrigger | None:
+        if problem := schedule.problem():
+            logger.warning("Schedule “%s” is broken: %s", schedule, problem)
+            return None
+        return schedule.trigger()
+
+    def _new_row(self, schedule: Schedule, trigger: ScheduleTrigger, due: datetime | None) -> DjangoJob:
+        job = Job(
+            self._scheduler,
+            id=schedule.job_id,
+            name=schedule.name,
+            func=FUNCTION,
+            args=(schedule.pk,),
+            kwargs={},
+            trigger=trigger,
+            executor=schedule.executor,
+            misfire_grace_time=None,
+            coalesce=True,
+            max_instances=1,
+            next_run_time=due,
+        )
+        return DjangoJob(
+            id=schedule.job_id,
+            next_run_time=due,
+            job_state=pickle.dumps(job.__getstate__(), self._store.pickle_protocol),
+        )
+
+    def _stored_trigger(self, row: DjangoJob) -> ScheduleTrigger | None:
+        job = self._store._restore(row.id, row.next_run_time, row.job_state)
+        return job.trigger if job else None
+
+    def _rows(self, job_ids: list[str]) -> dict[str, DjangoJob]:
+        rows: dict[str, DjangoJob] = {}
+        for start in range(0, len(job_ids), CHUNK):
+            rows |= DjangoJob.objects.in_bulk(job_ids[start : start + CHUNK])
+        return rows
+
+    def _last_due_times(self, schedules: list[Schedule]) -> dict[int, datetime]:
+        """Return the last due time of each schedule that already has a row: run, skipped or missed."""
+        if not schedules:
+            return {}
+        runs = Run.objects.filter(cause=Cause.SCHEDULE, schedule__isnull=False).values_list("schedule_id")
+        last = runs.annotate(last=Greatest(Max("scheduled_for"), Max("missed_until")), due=Max("scheduled_for"))
+        return {schedule_id: greatest or due for schedule_id, greatest, due in last}
