@@ -1,0 +1,206 @@
+"""Feeds: RSS 0.9x to 2.0, RDF and Atom by feedparser, JSON Feed 1.x by json."""
+
+from __future__ import annotations
+
+import calendar
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from html import unescape
+from typing import Any
+from urllib.parse import urljoin
+
+import feedparser
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
+
+from scrapers.extract.addresses import is_fetchable
+from scrapers.extract.names import clean_names
+from scrapers.fetch.failures import CollectError, FailureClass
+from scrapers.kinds.base import Item, Listing
+
+_DOCTYPE = re.compile(rb"<!DOCTYPE[^>\[]*(\[.*?\]\s*)?>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[^>]*>")
+
+
+class FeedKind:
+    """RSS, RDF, Atom or JSON Feed, told apart by what the body is, not by what it is called."""
+
+    name = "feed"
+    label = _("Feed (RSS, Atom, JSON Feed)")
+    accept = (
+        "application/atom+xml, application/rss+xml, application/feed+json, application/rdf+xml;q=0.9, "
+        "application/xml;q=0.8, text/xml;q=0.8, application/json;q=0.7, */*;q=0.1"
+    )
+
+    def read(self, body: bytes, *, url: str, content_type: str) -> Listing:
+        """Return the entries of a feed; of broken XML those that can be read.
+
+        Raises `CollectError`: `EMPTY` for a body of nothing, `NOT_A_FEED` for something else.
+        """
+        if not body.strip(b"\xef\xbb\xbf \t\r\n\0"):
+            raise CollectError(FailureClass.EMPTY, _t("The answer is empty."))
+        if body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
+            return _read_json(body, url)
+        return _read_xml(body, url, content_type)
+
+
+def _read_xml(body: bytes, url: str, content_type: str) -> Listing:
+    # A document type is of no use in a feed and the only way to declare entities: without it there are none to expand.
+    safe = _DOCTYPE.sub(b"", body, count=1) if b"<!" in body[:4096] else body
+    parsed = feedparser.parse(
+        safe,
+        response_headers={"content-type": content_type, "content-location": url},
+        sanitize_html=False,
+        resolve_relative_uris=False,
+    )
+    if not parsed.version and not parsed.entries:
+        raise CollectError(FailureClass.NOT_A_FEED, _t("The answer is not a feed."))
+    language = str(parsed.feed.get("language", ""))[:20]
+    items = tuple(_xml_item(entry, url, language) for entry in parsed.entries)
+    return Listing(title=_plain(parsed.feed.get("title", "")), language=language, items=items)
+
+
+def _xml_item(entry: Any, base: str, language: str) -> Item:
+    # dict.get, since feedparser's own falls back from "updated" to "published" with a warning.
+    published, published_zone = _entry_time(entry, "published")
+    updated, updated_zone = _entry_time(entry, "updated")
+    contents = [str(part.get("value", "")) for part in entry.get("content", ())]
+    return Item(
+        guid=str(entry.get("id", ""))[:2000],
+        url=_address(_entry_link(entry), base),
+        title=_plain(entry.get("title", "")),
+        summary=_plain(entry.get("summary", "")),
+        content=max(contents, key=len, default=""),
+        published=published or updated,
+        updated=updated,
+        zone_known=published_zone if published else updated_zone,
+        authors=clean_names(_entry_authors(entry)),
+        tags=tuple(str(tag.get("term") or "") for tag in entry.get("tags", ()) if tag.get("term")),
+        language=str(entry.get("language", "") or language)[:20],
+        image=_address(_entry_image(entry), base),
+    )
+
+
+def _entry_link(entry: Any) -> str:
+    """Return the link to the story itself: FeedBurner's original where it stands, then the alternate one."""
+    return str(entry.get("feedburner_origlink") or entry.get("link") or "")
+
+
+def _entry_authors(entry: Any) -> list[str]:
+    names = [str(author.get("name", "")) for author in entry.get("authors", ()) if author.get("name")]
+    return names or ([str(entry.get("author"))] if entry.get("author") else [])
+
+
+def _entry_image(entry: Any) -> str:
+    for picture in (*entry.get("media_content", ()), *entry.get("media_thumbnail", ()), *entry.get("enclosures", ())):
+        kind = str(picture.get("type") or picture.get("medium") or "image")
+        address = picture.get("url") or picture.get("href")
+        if address and kind.startswith("image"):
+            return str(address)
+    return ""
+
+
+def _entry_time(entry: Any, name: str) -> tuple[datetime | None, bool]:
+    """Return (instant, whether its zone was written); feedparser reads more shapes, but loses the zone."""
+    instant, zoned = parse_time(str(dict.get(entry, name, "")))
+    if instant is not None:
+        return instant, zoned
+    parsed = dict.get(entry, f"{name}_parsed")
+    if not parsed:
+        return None, False
+    try:
+        return datetime.fromtimestamp(calendar.timegm(parsed), UTC), True
+    except (ValueError, OverflowError, OSError):
+        return None, False
+
+
+def parse_time(text: str) -> tuple[datetime | None, bool]:
+    """Return an ISO 8601 or RFC 822 time as (aware datetime, whether its zone was written), or (None, False)."""
+    text = text.strip()
+    for parse in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            instant = parse(text)
+        except (ValueError, TypeError, IndexError, OverflowError):
+            continue
+        zoned = instant.tzinfo is not None
+        instant = instant if zoned else instant.replace(tzinfo=UTC)
+        try:
+            instant.astimezone(UTC)
+        except OverflowError:
+            return None, False
+        return instant, zoned
+    return None, False
+
+
+def _read_json(body: bytes, url: str) -> Listing:
+    try:
+        feed = json.loads(body.decode("utf-8-sig", "replace"))
+    except (ValueError, RecursionError) as error:
+        raise CollectError(
+            FailureClass.NOT_A_FEED, _t("The answer is not a feed: %(detail)s") % {"detail": error}
+        ) from error
+    if not isinstance(feed, dict) or not isinstance(feed.get("items"), list):
+        raise CollectError(FailureClass.NOT_A_FEED, _t("The answer is JSON, but not a JSON Feed."))
+    version = feed.get("version")
+    if not (isinstance(version, str) and "jsonfeed.org" in version):
+        raise CollectError(FailureClass.NOT_A_FEED, _t("The answer is JSON, but does not say that it is a JSON Feed."))
+    language = _text(feed.get("language"))[:20]
+    usual = _json_authors(feed)
+    items = tuple(_json_item(entry, url, language, usual) for entry in feed["items"] if isinstance(entry, dict))
+    return Listing(title=_text(feed.get("title")), language=language, items=items)
+
+
+def _json_item(entry: Mapping[str, Any], base: str, language: str, usual: list[str]) -> Item:
+    published, published_zone = parse_time(_text(entry.get("date_published")))
+    updated, updated_zone = parse_time(_text(entry.get("date_modified")))
+    identifier = _text(entry.get("id"))
+    return Item(
+        guid=identifier[:2000],
+        url=_address(_text(entry.get("url") or entry.get("external_url")) or identifier, base, relative=False),
+        title=_plain(_text(entry.get("title"))),
+        summary=_plain(_text(entry.get("summary"))),
+        content=_text(entry.get("content_html") or entry.get("content_text")),
+        published=published or updated,
+        updated=updated,
+        zone_known=published_zone if published else updated_zone,
+        authors=clean_names(_json_authors(entry) or usual),
+        tags=tuple(str(tag) for tag in _list(entry.get("tags")) if tag),
+        language=(_text(entry.get("language")) or language)[:20],
+        image=_address(_text(entry.get("image") or entry.get("banner_image")), base),
+    )
+
+
+def _json_authors(entry: Mapping[str, Any]) -> list[str]:
+    people = [*_list(entry.get("authors")), entry.get("author")]
+    return [_text(person.get("name")) for person in people if isinstance(person, dict) and person.get("name")]
+
+
+def _list(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, list) else ()
+
+
+def _text(value: Any) -> str:
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+
+
+def _address(value: str, base: str, *, relative: bool = True) -> str:
+    """Return an absolute address that may be fetched, or an empty string."""
+    value = "".join(value.split()) if "\n" in value or "\t" in value else value.strip()
+    if not value:
+        return ""
+    try:
+        address = urljoin(base, value) if relative else value
+    except ValueError:
+        return ""
+    return address if is_fetchable(address) else ""
+
+
+def _plain(value: Any) -> str:
+    """Return text without tags, entities and runs of white space.
+
+    A title may hold markup twice escaped; what looks like a tag is dropped, the words in it stay.
+    """
+    return " ".join(unescape(_TAG.sub(" ", str(value))).split())

@@ -1,0 +1,109 @@
+"""Hosts: what is known of a server's wishes, and the lanes through which all runs and processes ask it.
+
+How a lane is taken and given back stands in `scrapers.fetch.slots`; nothing else writes to lanes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from scrapers.fetch.failures import FailureClass
+
+
+class HostQuerySet(models.QuerySet["Host"]):
+    """Conditions on hosts."""
+
+    def cooling(self, now: datetime | None = None) -> HostQuerySet:
+        """Keep those that asked to be left alone for a while."""
+        return self.filter(cool_down_until__gt=now or timezone.now())
+
+
+class Host(models.Model):
+    """One server (scheme, host and port) and how it wants to be asked."""
+
+    scheme = models.CharField(_("scheme"), max_length=5, choices=[("http", "http"), ("https", "https")])
+    host = models.CharField(_("host"), max_length=255)
+    port = models.PositiveIntegerField(_("port"))
+    robots_txt = models.TextField(_("robots.txt"), blank=True)
+    robots_status = models.PositiveSmallIntegerField(
+        _("status of robots.txt"), null=True, blank=True, help_text=_("Of HTTP; empty when there was no answer.")
+    )
+    robots_failure = models.CharField(
+        _("failure of robots.txt"), max_length=20, blank=True, choices=FailureClass.choices
+    )
+    robots_error = models.TextField(_("error of robots.txt"), blank=True)
+    robots_fetched_at = models.DateTimeField(_("robots.txt fetched"), null=True, blank=True)
+    robots_expires_at = models.DateTimeField(_("robots.txt valid until"), null=True, blank=True)
+    crawl_delay = models.FloatField(
+        _("crawl delay"), null=True, blank=True, help_text=_("In seconds, as robots.txt asks for; empty: it does not.")
+    )
+    cool_down_until = models.DateTimeField(
+        _("left alone until"), null=True, blank=True, help_text=_("It answered 429 or 503 and said when to come back.")
+    )
+
+    objects: ClassVar[HostQuerySet] = HostQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("host")
+        verbose_name_plural = _("hosts")
+        ordering = ["host", "port", "scheme"]
+        constraints = [
+            models.UniqueConstraint(fields=["host", "port", "scheme"], name="host_unique"),
+            models.CheckConstraint(condition=Q(scheme__in=["http", "https"]), name="host_scheme_legal"),
+            models.CheckConstraint(condition=Q(port__gte=1, port__lte=65535), name="host_port_legal"),
+            models.CheckConstraint(
+                condition=Q(crawl_delay__isnull=True) | Q(crawl_delay__gte=0), name="host_crawl_delay_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=Q(robots_failure="") | Q(robots_failure__in=FailureClass.values),
+                name="host_robots_failure_legal",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.origin
+
+    @property
+    def origin(self) -> str:
+        """Return scheme, host and port as an address, the scheme's own port left out."""
+        shown = f"[{self.host}]" if ":" in self.host else self.host
+        usual = {"http": 80, "https": 443}[self.scheme]
+        return f"{self.scheme}://{shown}" + ("" if self.port == usual else f":{self.port}")
+
+    def robots_are_fresh(self, now: datetime | None = None) -> bool:
+        """Tell whether what is known of robots.txt is still valid."""
+        return self.robots_expires_at is not None and (now or timezone.now()) < self.robots_expires_at
+
+
+class HostLane(models.Model):
+    """One of the requests that may be under way at a host at once, leased by a process for some seconds.
+
+    Times are seconds since 1970 by the database's clock, which all processes share. A lane whose lease has passed is
+    free again, so a process that died holds nothing for long.
+    """
+
+    host = models.ForeignKey(Host, verbose_name=_("host"), on_delete=models.CASCADE, related_name="lanes")
+    number = models.PositiveSmallIntegerField(_("number"))
+    holder = models.CharField(_("holder"), max_length=32, blank=True)
+    leased_until = models.FloatField(_("leased until"), default=0.0)
+    next_slot_at = models.FloatField(_("next request not before"), default=0.0)
+    wanted_until = models.FloatField(_("wanted by others until"), default=0.0)
+
+    class Meta:
+        verbose_name = _("lane")
+        verbose_name_plural = _("lanes")
+        ordering = ["host", "number"]
+        constraints = [models.UniqueConstraint(fields=["host", "number"], name="hostlane_unique")]
+        indexes = [
+            # The renewal of all leases of one process.
+            models.Index(fields=["holder"], condition=~Q(holder=""), name="hostlane_held")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.host_id}/{self.number}"

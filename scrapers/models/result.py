@@ -1,0 +1,152 @@
+"""How one source went in one run."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from scrapers.fetch.failures import FailureClass
+from scrapers.models.source import Source
+
+
+class ResultStatus(models.TextChoices):
+    """How a source went."""
+
+    #: It was answered and its items were dealt with.
+    OK = "ok", _("ok")
+    #: It says that nothing has changed since it was last asked.
+    NOT_MODIFIED = "not_modified", _("not modified")
+    #: It could not be read, or none of its articles could.
+    FAILED = "failed", _("failed")
+    #: The run was asked to stop before it was done.
+    CANCELLED = "cancelled", _("cancelled")
+
+    @property
+    def colour(self) -> str:
+        """Return the colour of this status on pages (a word that the templates map to classes)."""
+        return _LOOK[self][0]
+
+    @property
+    def icon(self) -> str:
+        """Return the name of the Material Symbol for this status."""
+        return _LOOK[self][1]
+
+
+_LOOK: dict[str, tuple[str, str]] = {
+    ResultStatus.OK: ("green", "check_circle"),
+    ResultStatus.NOT_MODIFIED: ("grey", "done_all"),
+    ResultStatus.FAILED: ("red", "error"),
+    ResultStatus.CANCELLED: ("grey", "cancel"),
+}
+
+
+class SourceResultQuerySet(models.QuerySet["SourceResult"]):
+    """Conditions on results."""
+
+    def failed(self) -> SourceResultQuerySet:
+        """Keep the sources that failed."""
+        return self.filter(status=ResultStatus.FAILED)
+
+    def succeeded(self) -> SourceResultQuerySet:
+        """Keep the sources that were read, with or without something new."""
+        return self.filter(status__in=[ResultStatus.OK, ResultStatus.NOT_MODIFIED])
+
+
+class SourceResult(models.Model):
+    """One source in one run: how it ended, and what became of each of its items.
+
+    Each item ends in exactly one of the counters in `COUNTERS`; `seen` is their sum.
+    """
+
+    COUNTERS: ClassVar[tuple[str, ...]] = (
+        "new",
+        "updated",
+        "known",
+        "duplicate",
+        "excluded",
+        "over_limit",
+        "forbidden",
+        "failed",
+    )
+
+    run = models.ForeignKey(
+        "scheduling.Run", verbose_name=_("run"), on_delete=models.CASCADE, related_name="source_results"
+    )
+    source = models.ForeignKey(
+        Source, verbose_name=_("source"), null=True, blank=True, on_delete=models.SET_NULL, related_name="results"
+    )
+    source_name = models.CharField(_("source name"), max_length=200, help_text=_("Kept when the source is deleted."))
+    status = models.CharField(_("status"), max_length=12, choices=ResultStatus.choices)
+    http_status = models.PositiveSmallIntegerField(_("HTTP"), null=True, blank=True)
+    failure_class = models.CharField(_("failure"), max_length=20, blank=True, choices=FailureClass.choices)
+    error = models.TextField(_("error"), blank=True)
+
+    seen = models.PositiveIntegerField(_("found"), default=0)
+    new = models.PositiveIntegerField(_("new"), default=0)
+    updated = models.PositiveIntegerField(_("updated"), default=0)
+    known = models.PositiveIntegerField(_("known"), default=0, help_text=_("Dealt with in an earlier run."))
+    duplicate = models.PositiveIntegerField(
+        _("duplicates"), default=0, help_text=_("The same story under another address or in another source.")
+    )
+    excluded = models.PositiveIntegerField(_("excluded"), default=0, help_text=_("Not what the query asks for."))
+    over_limit = models.PositiveIntegerField(_("over the limit"), default=0, help_text=_("Left for a later run."))
+    forbidden = models.PositiveIntegerField(_("forbidden by robots.txt"), default=0)
+    failed = models.PositiveIntegerField(_("failed"), default=0)
+
+    requests = models.PositiveIntegerField(_("requests"), default=0)
+    bytes_received = models.PositiveBigIntegerField(_("bytes"), default=0)
+    started_at = models.DateTimeField(_("started"), default=timezone.now)
+    finished_at = models.DateTimeField(_("finished"), default=timezone.now)
+
+    objects: ClassVar[SourceResultQuerySet] = SourceResultQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("result of a source")
+        verbose_name_plural = _("results of sources")
+        ordering = ["source_name", "id"]
+        constraints = [
+            # A run that starts again replaces its rows.
+            models.UniqueConstraint(fields=["run", "source"], name="sourceresult_unique"),
+            models.CheckConstraint(condition=Q(status__in=ResultStatus.values), name="sourceresult_status_legal"),
+            models.CheckConstraint(
+                condition=Q(failure_class="") | Q(failure_class__in=FailureClass.values),
+                name="sourceresult_failure_class_legal",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=ResultStatus.FAILED) | (~Q(failure_class="") & ~Q(error="")),
+                name="sourceresult_failed_says_why",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    seen=F("new")
+                    + F("updated")
+                    + F("known")
+                    + F("duplicate")
+                    + F("excluded")
+                    + F("over_limit")
+                    + F("forbidden")
+                    + F("failed")
+                ),
+                name="sourceresult_counters_sum",
+            ),
+            models.CheckConstraint(condition=Q(finished_at__gte=F("started_at")), name="sourceresult_ends_after_start"),
+        ]
+        indexes = [
+            # The history of one source.
+            models.Index(fields=["source", "-started_at"], name="sourceresult_source"),
+            # The list of failures, newest first.
+            models.Index(fields=["status", "-started_at"], name="sourceresult_status"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source_name}: {self.get_status_display()}"
+
+    @property
+    def duration(self) -> timedelta:
+        """Return how long it took."""
+        return self.finished_at - self.started_at

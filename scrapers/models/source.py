@@ -1,0 +1,212 @@
+"""Sources: the places that news comes from, and how each last went."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.core.exceptions import ValidationError
+from django.core.validators import URLValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from scrapers.fetch.failures import CollectError, FailureClass
+
+
+def validate_source_url(value: str) -> None:
+    """Accept an http or https address without a name and password in it; raises `ValidationError`."""
+    URLValidator(schemes=["http", "https"], message=_("Enter a full address that begins with http:// or https://."))(
+        value
+    )
+    if "@" in value.split("/", 3)[2]:
+        raise ValidationError(_("Leave name and password out of the address; everybody who sees it could read them."))
+
+
+def validate_source_kind(value: str) -> None:
+    """Accept a registered kind of source; raises `ValidationError`."""
+    from scrapers.kinds import registry
+
+    registry.get(value)
+
+
+class SourceHealth(models.TextChoices):
+    """How a source is doing, derived from its last polls."""
+
+    #: The last poll went well.
+    HEALTHY = "healthy", _("healthy")
+    #: The last poll failed.
+    FAILING = "failing", _("failing")
+    #: It was never polled.
+    NEW = "new", _("never polled")
+    #: A person switched it off.
+    DISABLED = "disabled", _("off")
+
+    @property
+    def colour(self) -> str:
+        """Return the colour on pages (a word that the templates map to classes)."""
+        return _LOOK[self][0]
+
+    @property
+    def icon(self) -> str:
+        """Return the name of the Material Symbol."""
+        return _LOOK[self][1]
+
+
+_LOOK: dict[str, tuple[str, str]] = {
+    SourceHealth.HEALTHY: ("green", "check_circle"),
+    SourceHealth.FAILING: ("red", "error"),
+    SourceHealth.NEW: ("grey", "fiber_new"),
+    SourceHealth.DISABLED: ("grey", "pause_circle"),
+}
+
+
+class SourceQuerySet(models.QuerySet["Source"]):
+    """Conditions on sources."""
+
+    def enabled(self) -> SourceQuerySet:
+        """Keep those that a person wants polled."""
+        return self.filter(enabled=True)
+
+    def tagged(self, tags: Iterable[Any]) -> SourceQuerySet:
+        """Keep those that carry at least one of these tags (rows or primary keys)."""
+        return self.filter(pk__in=Source.tags.through.objects.filter(tag__in=list(tags)).values("source"))
+
+    def failing(self) -> SourceQuerySet:
+        """Keep those whose last poll failed."""
+        return self.enabled().filter(consecutive_failures__gt=0)
+
+    def healthy(self) -> SourceQuerySet:
+        """Keep those whose last poll went well."""
+        return self.enabled().filter(consecutive_failures=0, last_polled_at__isnull=False)
+
+    def never_polled(self) -> SourceQuerySet:
+        """Keep those that were never polled."""
+        return self.filter(last_polled_at__isnull=True)
+
+
+class Source(models.Model):
+    """One place news comes from."""
+
+    name = models.CharField(_("name"), max_length=200, unique=True)
+    kind = models.CharField(_("kind"), max_length=20, default="feed", validators=[validate_source_kind])
+    url = models.CharField(
+        _("address"),
+        max_length=1000,
+        unique=True,
+        validators=[validate_source_url],
+        error_messages={"unique": _("There is already a source with this address.")},
+        help_text=_("The address of an RSS, Atom or JSON feed."),
+    )
+    enabled = models.BooleanField(_("enabled"), default=True, help_text=_("Off: no run polls it."))
+    tags = models.ManyToManyField("scheduling.Tag", verbose_name=_("tags"), blank=True, related_name="sources")
+
+    etag = models.CharField(_("ETag"), max_length=500, blank=True, editable=False)
+    last_modified = models.CharField(_("Last-Modified"), max_length=100, blank=True, editable=False)
+    validators_key = models.CharField(
+        max_length=64,
+        blank=True,
+        editable=False,
+        help_text=_("Under which address and query everything of the validated answer was dealt with."),
+    )
+    last_polled_at = models.DateTimeField(_("last polled"), null=True, blank=True, editable=False)
+    last_success_at = models.DateTimeField(_("last success"), null=True, blank=True, editable=False)
+    consecutive_failures = models.PositiveIntegerField(_("failures in a row"), default=0, editable=False)
+    last_failure_class = models.CharField(
+        _("failure"), max_length=20, blank=True, choices=FailureClass.choices, editable=False
+    )
+    last_error = models.TextField(_("last error"), blank=True, editable=False)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+
+    objects: ClassVar[SourceQuerySet] = SourceQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("source")
+        verbose_name_plural = _("sources")
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(condition=~Q(name=""), name="source_name_not_empty"),
+            models.CheckConstraint(
+                condition=Q(url__startswith="http://") | Q(url__startswith="https://"), name="source_url_http"
+            ),
+            models.CheckConstraint(
+                condition=Q(last_failure_class="") | Q(last_failure_class__in=FailureClass.values),
+                name="source_failure_class_legal",
+            ),
+            models.CheckConstraint(
+                condition=Q(consecutive_failures=0) | ~Q(last_failure_class=""), name="source_failing_has_class"
+            ),
+        ]
+        indexes = [
+            # The list of sources by health, and what needs attention on the dashboard.
+            models.Index(fields=["enabled", "-consecutive_failures"], name="source_failing"),
+            # The list sorted by the last poll.
+            models.Index(fields=["-last_polled_at"], name="source_last_polled"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Take the spaces off that pasting an address brings along."""
+        self.url = self.url.strip()
+
+    @property
+    def health(self) -> SourceHealth:
+        """Return how the source is doing."""
+        if not self.enabled:
+            return SourceHealth.DISABLED
+        if self.consecutive_failures:
+            return SourceHealth.FAILING
+        return SourceHealth.HEALTHY if self.last_polled_at else SourceHealth.NEW
+
+    def validators(self, scope: str = "") -> tuple[str, str]:
+        """Return (ETag, Last-Modified) to ask with, or two empty strings.
+
+        They are given only if everything of the answer they stand for was dealt with under the address of now, and
+        under no query or under the same `scope` (a query); otherwise "not modified" would hide what was left out.
+        """
+        usable = self.validators_key in (self._validators_key(""), self._validators_key(scope))
+        return (self.etag, self.last_modified) if usable else ("", "")
+
+    def polled(self, *, etag: str, last_modified: str, scope: str = "", complete: bool = True) -> None:
+        """Note a poll that was answered in full; without `complete` the next one asks unconditionally."""
+        fits = complete and len(etag) <= 500 and len(last_modified) <= 100
+        self.etag, self.last_modified = (etag, last_modified) if fits else ("", "")
+        self.validators_key = self._validators_key(scope) if fits else ""
+        self._succeeded("etag", "last_modified", "validators_key")
+
+    def not_modified(self) -> None:
+        """Note a poll that brought nothing new."""
+        self._succeeded()
+
+    def failed(self, error: CollectError, at: datetime | None = None) -> None:
+        """Note a poll that failed."""
+        self.last_polled_at = at or timezone.now()
+        self.last_failure_class, self.last_error = error.failure, error.sentence
+        Source.objects.filter(pk=self.pk).update(
+            consecutive_failures=F("consecutive_failures") + 1,
+            last_polled_at=self.last_polled_at,
+            last_failure_class=self.last_failure_class,
+            last_error=self.last_error,
+        )
+
+    def _succeeded(self, *fields: str) -> None:
+        self.last_polled_at = self.last_success_at = timezone.now()
+        self.consecutive_failures, self.last_failure_class, self.last_error = 0, "", ""
+        names = (
+            *fields,
+            "last_polled_at",
+            "last_success_at",
+            "consecutive_failures",
+            "last_failure_class",
+            "last_error",
+        )
+        # By UPDATE of what a poll may change only: a person may edit or delete the source meanwhile.
+        Source.objects.filter(pk=self.pk).update(**{name: getattr(self, name) for name in names})
+
+    def _validators_key(self, scope: str) -> str:
+        return hashlib.sha256(f"{self.url}\n{scope}".encode()).hexdigest()
