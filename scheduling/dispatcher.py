@@ -81,7 +81,7 @@ class Dispatcher(threading.Thread):
         connection.close()
 
     def _look(self, now: datetime) -> float:
-        """Pass on cancellations, end runs without a process, start what may start; return seconds until the next look."""
+        """Pass on cancellations, end runs without a process, start what may start; return seconds to the next look."""
         self._pass_on_cancellations()
         self._sweep()
         epoch = self._epoch

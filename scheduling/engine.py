@@ -1,7 +1,7 @@
 """The scheduler process: puts lock, scheduler, dispatcher, executors, bell and heartbeat together.
 
-`runapscheduler` makes one `Engine` and calls `run()`. A process stands by until it holds the leader lock, leads until it
-is told to stop or loses the lock, and then ends or stands by again.
+`runapscheduler` makes one `Engine` and calls `run()`. A process stands by until it holds the leader lock, leads until
+it is told to stop or loses the lock, and then ends or stands by again.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ class Engine:
 
         1. The lock goes at once, so that a standing-by process fires on; our own runs are still ours.
         2. Runs get the grace to end by themselves.
-        3. What is left goes back into the queue; its child is killed, a thread's late writes are refused.
+        3. What is left is killed (a thread's late writes are refused) and goes back into the queue.
         """
         self._say(InstanceState.STOPPING)
         self._lock.release()
@@ -202,15 +202,16 @@ class Engine:
             logger.info("Stopping: %s run(s) get %.0f s to end.", len(running), self._grace)
         while self._running() and time.monotonic() < deadline:
             time.sleep(0.05)
-        for run in self._running():
+        left = self._running()
+        for executor in self._executors:
+            executor.stop()
+        for run in left:
             try:
                 if runs.hand_back(run, reason):
                     logger.info("Run %s is handed back.", run.pk)
             except (DatabaseError, InterfaceError) as error:
                 logger.warning("Run %s cannot be handed back, the next leader will find it: %s", run.pk, error)
                 connection.close()
-        for executor in self._executors:
-            executor.stop()
         self._dispatcher.stop()
         self._executions.stop()
         self._say(InstanceState.STOPPED)

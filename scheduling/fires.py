@@ -59,7 +59,7 @@ class FireStore(Protocol):
         """Lock the enabled schedules among these that nobody else holds; return their versions."""
 
     def known(self, versions: dict[int, int]) -> dict[int, Known]:
-        """Return the schedules at exactly these versions; those that changed are read anew, broken ones are left out."""
+        """Return the schedules at exactly these versions; those that changed are read anew, broken ones left out."""
 
     def active_runs(self, schedule_ids: Iterable[int]) -> dict[int, int]:
         """Return the oldest active run of each schedule that has one."""

@@ -35,7 +35,7 @@ def note_stale_heartbeats() -> None:
 
 def add_jobs(scheduler: Any, reconcile: Any) -> None:
     """Add the housekeeping jobs to a scheduler; `reconcile` asks it to compare all schedules with all jobs."""
-    scheduler.add_job(
-        note_stale_heartbeats, "interval", seconds=10, id="stale-heartbeats", jobstore=STORE, max_instances=1
-    )
-    scheduler.add_job(reconcile, "interval", seconds=60, id="reconcile", jobstore=STORE, max_instances=1)
+    for function, seconds, name in ((note_stale_heartbeats, 10, "stale-heartbeats"), (reconcile, 60, "reconcile")):
+        scheduler.add_job(
+            function, "interval", seconds=seconds, id=name, jobstore=STORE, misfire_grace_time=None, coalesce=True
+        )

@@ -39,7 +39,7 @@ UPDATE django_apscheduler_djangojob AS job SET next_run_time = move.following
 FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS due,
              json_extract(value, '$[2]') AS following FROM json_each(%s)) AS move
 WHERE job.id = move.id AND job.next_run_time = move.due
-RETURNING job.id
+RETURNING id
 """
 LOCK_POSTGRESQL = """
 SELECT id, version FROM scheduling_schedule WHERE enabled AND id = ANY(%s) FOR UPDATE SKIP LOCKED

@@ -24,10 +24,11 @@ if "NEWSS_TEST_CHILD" not in os.environ:
     os.environ["DATABASE_URL"] = os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{_sqlite}"
 
 from newss_project.settings import *  # noqa: E402, F403
-from newss_project.settings import DATABASES, STORAGES  # noqa: E402
+from newss_project.settings import DATABASES, INSTALLED_APPS, STORAGES  # noqa: E402
 
 DATABASES["default"]["CONN_MAX_AGE"] = 0
 if "NEWSS_TEST_CHILD" not in os.environ and "sqlite3" in DATABASES["default"]["ENGINE"]:
     DATABASES["default"]["TEST"] = {"NAME": str(_sqlite)}
+INSTALLED_APPS += ["tests.testjobs"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}

@@ -10,7 +10,7 @@ import threading
 from multiprocessing.connection import Connection
 from typing import Any
 
-from scheduling.executors import preload
+from scheduling import preload
 
 logger = logging.getLogger(__name__)
 

@@ -59,7 +59,7 @@ class ProcessExecutor(Executor):
 
     def start(self) -> None:
         """Start the forkserver (before there is any other thread) and the thread that watches the children."""
-        self._context.set_forkserver_preload(["scheduling.executors.preload"])
+        self._context.set_forkserver_preload(["scheduling.preload"])
         # The forkserver is a fresh interpreter: it must find the project from whatever folder this one was started in.
         root = str(Path(settings.BASE_DIR))
         paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)

@@ -69,7 +69,7 @@ def _call(run: Run, context: RunContext) -> Outcome:
     """Call the job function and turn whatever it does into an outcome."""
     try:
         definition = registry.get(run.job)
-        result = definition.function(context, **definition.clean(run.parameters)) or JobResult()
+        result = definition.function(context, **definition.complete(run.parameters)) or JobResult()
     except RunCancelled:
         return Outcome(RunStatus.CANCELLED, _("Cancelled while it ran."))
     except ValidationError as error:

@@ -57,21 +57,32 @@ class Job:
     executor: str = "processes"
     preload: tuple[str, ...] = ()
 
+    def complete(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return stored parameters with the defaults of those that are missing (the form grew since).
+
+        Raises `ValidationError` naming the keys that the form does not have. Values are not judged again: what they
+        name may have been deleted since, and the job tells that better.
+        """
+        if unknown := self._unknown(parameters):
+            raise ValidationError(unknown)
+        return {**{name: field.initial for name, field in self.form.base_fields.items()}, **parameters}
+
     def clean(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Return the parameters as they are stored, with defaults filled in.
+        """Return parameters as they are stored, checked by the form, with defaults filled in.
 
         Raises `ValidationError` with a message dict that names each unknown or wrong key.
         """
-        unknown = {
-            key: [_("Unknown parameter; the known ones are: %(known)s.") % {"known": ", ".join(self.form.base_fields)}]
-            for key in parameters
-            if key not in self.form.base_fields
-        }
-        defaults = {name: f.initial for name, f in self.form.base_fields.items() if f.initial is not None}
+        unknown = self._unknown(parameters)
+        defaults = {name: field.initial for name, field in self.form.base_fields.items() if field.initial is not None}
         form = self.form(data={**defaults, **parameters})
         if not form.is_valid() or unknown:
             raise ValidationError({**{key: list(messages) for key, messages in form.errors.items()}, **unknown})
         return form.to_parameters()
+
+    def _unknown(self, parameters: dict[str, Any]) -> dict[str, list[str]]:
+        known = ", ".join(self.form.base_fields) or _("none")
+        message = _("Unknown parameter; the known ones are: %(known)s.") % {"known": known}
+        return {key: [message] for key in parameters if key not in self.form.base_fields}
 
 
 class Registry:

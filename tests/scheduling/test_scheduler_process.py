@@ -1,0 +1,240 @@
+"""A real `runapscheduler` process, on the test database: from an edit to the end of a run, and through its deaths."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import psutil
+import pytest
+from django.db import connection
+from django_apscheduler.models import DjangoJobExecution
+
+from scheduling.models import Cause, InstanceState, Run, RunStatus, Schedule, SchedulerInstance
+from tests import factories
+from tests.scheduling.conftest import SchedulerProcess, wait_until
+
+Start = Callable[..., SchedulerProcess]
+
+
+def ended(schedule: Schedule) -> list[Run]:
+    return list(Run.objects.executed().filter(schedule=schedule).order_by("id"))
+
+
+def first_ended(schedule: Schedule) -> Run:
+    wait_until(lambda: ended(schedule), what=f"a run of {schedule}")
+    return ended(schedule)[0]
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_a_new_schedule_fires_without_a_restart(start_scheduler: Start, executor: str) -> None:
+    start_scheduler()
+    schedule = factories.schedule(interval_seconds=1, job="echo", parameters={"text": "hello"}, executor=executor)
+    run = first_ended(schedule)
+    assert (run.status, run.outcome, run.cause) == (RunStatus.SUCCEEDED, "hello", Cause.SCHEDULE)
+    assert [line.message for line in run.log_lines.all()] == ["hello"]
+    assert run.scheduled_for in schedule.next_fires(5, after=schedule.created_at)
+
+
+def test_an_edit_acts_at_once_and_a_deleted_schedule_stops(start_scheduler: Start) -> None:
+    start_scheduler()
+    schedule = factories.schedule(interval_seconds=86_400)
+    schedule.interval_seconds = 1
+    schedule.save()
+    first_ended(schedule)
+    schedule.delete()
+    wait_until(lambda: not Run.objects.active().exists())
+    count = Run.objects.count()
+    probe = factories.schedule(interval_seconds=1)
+    wait_until(lambda: len(ended(probe)) >= 2)
+    assert Run.objects.exclude(schedule=probe).count() == count
+    assert Run.objects.filter(schedule=None, schedule_name=schedule.name).exists()
+
+
+def test_a_bulk_update_and_plain_sql_reach_the_scheduler(start_scheduler: Start) -> None:
+    start_scheduler()
+    schedule = factories.schedule(interval_seconds=1)
+    first_ended(schedule)
+    Schedule.objects.filter(pk=schedule.pk).update(enabled=False)
+    stopped_at = datetime.now(UTC)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO scheduling_schedule (name, description, enabled, job, parameters, trigger_kind, crontab,"
+            " interval_seconds, timezone, jitter_seconds, executor, created_at, version)"
+            " VALUES ('by sql', '', %s, 'noop', '{}', 'interval', '', 1, 'UTC', 0, 'threads', %s, 1)",
+            [True, stopped_at],
+        )
+    other = Schedule.objects.get(name="by sql")
+    wait_until(lambda: len(ended(other)) >= 2)
+    late = Run.objects.filter(schedule=schedule, scheduled_for__gt=stopped_at + timedelta(seconds=1))
+    assert not late.exists()
+
+
+def test_a_run_by_hand_starts_at_once_and_a_crash_harms_nothing_else(start_scheduler: Start) -> None:
+    start_scheduler()
+    crash, _ = Run.objects.start(job="crash", parameters={}, cause=Cause.MANUAL)
+    wrong, _ = Run.objects.start(job="raise", parameters={}, cause=Cause.API)
+    refused, _ = Run.objects.start(job="refuse", parameters={}, cause=Cause.API, executor="threads")
+    half, _ = Run.objects.start(job="half", parameters={}, cause=Cause.MANUAL)
+    wait_until(lambda: not Run.objects.active().exists(), what="all runs ended")
+    for run in (crash, wrong, refused, half):
+        run.refresh_from_db()
+    assert (crash.status, crash.outcome) == (
+        RunStatus.FAILED,
+        "The child process was killed by signal 11 (SIGSEGV).",
+    )
+    assert (wrong.status, wrong.outcome) == (RunStatus.FAILED, "LookupError: no such thing")
+    assert "raise_error" in wrong.traceback
+    assert (refused.status, refused.outcome, refused.traceback) == (RunStatus.FAILED, "The coffee is out.", "")
+    assert (half.status, half.summary) == (RunStatus.PARTIAL, {"failed": 1})
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_a_cancelled_run_stops_and_keeps_its_log(start_scheduler: Start, executor: str) -> None:
+    start_scheduler()
+    run, _ = Run.objects.start(job="sleep", parameters={"seconds": 60}, cause=Cause.MANUAL, executor=executor)
+    wait_until(lambda: run.log_lines.exists(), what="the first log line")
+    assert run.cancel()
+    wait_until(lambda: not Run.objects.active().exists(), what="the end of the run")
+    run.refresh_from_db()
+    assert (run.status, run.outcome) == (RunStatus.CANCELLED, "Cancelled while it ran.")
+    assert run.log_lines.get().message == "going to sleep"
+
+
+def test_a_child_that_ignores_sigterm_is_dead_within_ten_seconds_and_its_own_children_too(
+    start_scheduler: Start,
+) -> None:
+    start_scheduler()
+    run, _ = Run.objects.start(job="stubborn", parameters={}, cause=Cause.MANUAL)
+    wait_until(lambda: run.log_lines.exists(), what="the first log line")
+    run.refresh_from_db()
+    grandchild = psutil.Process(int(run.log_lines.get().message.split()[1]))
+    child = psutil.Process(run.pid)
+    asked = time.monotonic()
+    run.cancel()
+    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, what="the child's end")
+    assert time.monotonic() - asked < 10
+    wait_until(lambda: not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE, 2)
+    wait_until(lambda: not Run.objects.active().exists())
+    run.refresh_from_db()
+    assert run.status == RunStatus.CANCELLED
+
+
+def test_after_kill_9_no_child_is_left_and_the_next_scheduler_finds_the_run_lost(start_scheduler: Start) -> None:
+    first = start_scheduler()
+    schedule = factories.schedule(interval_seconds=1, job="sleep", parameters={"seconds": 600})
+    wait_until(lambda: Run.objects.running().filter(pid__isnull=False).exists(), what="a running run")
+    lost = Run.objects.running().get()
+    first.kill()
+    wait_until(lambda: not first.survivors(), 2, "the end of all children")
+    second = start_scheduler()
+    wait_until(lambda: Run.objects.filter(pk=lost.pk, status=RunStatus.LOST).exists(), what="the run is lost")
+    wait_until(lambda: Run.objects.running().exclude(pk=lost.pk).exists(), what="the next fire")
+    due_times = list(Run.objects.filter(schedule=schedule).values_list("scheduled_for", flat=True))
+    assert len(due_times) == len(set(due_times))
+    wait_until(lambda: DjangoJobExecution.objects.filter(run_time=lost.scheduled_for, status="Error!").exists())
+    assert second.process.poll() is None
+
+
+def test_a_second_scheduler_stands_by_and_takes_over(start_scheduler: Start) -> None:
+    first = start_scheduler()
+    second = start_scheduler(leading=False)
+    second.wait_for("Standing by")
+    schedule = factories.schedule(interval_seconds=1)
+    first_ended(schedule)
+    assert SchedulerInstance.objects.filter(state=InstanceState.STANDBY, pid=second.process.pid).exists()
+    first.kill()
+    second.wait_for("Leading since", 10)
+    count = len(ended(schedule))
+    wait_until(lambda: len(ended(schedule)) > count)
+    assert SchedulerInstance.objects.active().get().pid == second.process.pid
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_lets_runs_end(start_scheduler: Start, number: int) -> None:
+    scheduler = start_scheduler("--grace", "20")
+    run, _ = Run.objects.start(job="sleep", parameters={"seconds": 1.5}, cause=Cause.MANUAL)
+    wait_until(lambda: run.log_lines.exists())
+    assert scheduler.terminate(number) == 0
+    run.refresh_from_db()
+    assert (run.status, run.outcome) == (RunStatus.SUCCEEDED, "Slept well.")
+    assert SchedulerInstance.objects.get().state == InstanceState.STOPPED
+    wait_until(lambda: not scheduler.survivors(), 2, "the end of all children")
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_a_stop_hands_back_what_does_not_end_in_time(start_scheduler: Start, executor: str) -> None:
+    scheduler = start_scheduler("--grace", "0.2")
+    run, _ = Run.objects.start(job="sleep", parameters={"seconds": 600}, cause=Cause.MANUAL, executor=executor)
+    wait_until(lambda: run.log_lines.exists())
+    assert scheduler.terminate() == 0
+    run.refresh_from_db()
+    assert (run.status, run.claim_token, run.finished_at) == (RunStatus.QUEUED, "", None)
+    assert "Handed back" in run.wait_reason
+    wait_until(lambda: not scheduler.survivors(), 2, "the end of all children")
+    start_scheduler()
+    wait_until(lambda: Run.objects.running().filter(pk=run.pk).exists(), what="the run starts again")
+
+
+def test_runs_beyond_the_limit_wait_and_say_for_what(start_scheduler: Start) -> None:
+    start_scheduler(NEWSS_EXECUTOR_THREADS="1")
+    first, _ = Run.objects.start(
+        job="sleep", parameters={"seconds": 600}, cause=Cause.MANUAL, executor="threads"
+    )
+    wait_until(lambda: Run.objects.running().filter(pk=first.pk).exists())
+    second, _ = Run.objects.start(job="noop", parameters={}, cause=Cause.MANUAL, executor="threads")
+    wait_until(lambda: "free place" in Run.objects.get(pk=second.pk).waits_for())
+    first.cancel()
+    wait_until(lambda: Run.objects.filter(pk=second.pk, status=RunStatus.SUCCEEDED).exists())
+
+
+def test_the_execution_rows_of_django_apscheduler_go_on_being_written(start_scheduler: Start) -> None:
+    start_scheduler()
+    schedule = factories.schedule(interval_seconds=1, executor="threads")
+    run = first_ended(schedule)
+    wait_until(lambda: DjangoJobExecution.objects.filter(run_time=run.scheduled_for, status="Executed").exists())
+    assert DjangoJobExecution.objects.get(run_time=run.scheduled_for).job_id == schedule.job_id
+
+
+def test_due_times_while_no_scheduler_ran_are_one_missed_row_and_one_run(start_scheduler: Start) -> None:
+    first = start_scheduler()
+    schedule = factories.schedule(interval_seconds=1, executor="threads")
+    first_ended(schedule)
+    first.kill()
+    before = Run.objects.filter(schedule=schedule).count()
+    downtime_began = time.monotonic()
+    wait_until(lambda: time.monotonic() - downtime_began > 3.5)
+    start_scheduler()
+    wait_until(lambda: Run.objects.filter(schedule=schedule, status=RunStatus.MISSED).exists())
+    missed = Run.objects.get(schedule=schedule, status=RunStatus.MISSED)
+    assert missed.missed_count >= 2
+    assert missed.missed_until == missed.scheduled_for + timedelta(seconds=missed.missed_count - 1)
+    wait_until(
+        lambda: Run.objects.filter(
+            schedule=schedule, scheduled_for=missed.missed_until + timedelta(seconds=1), status=RunStatus.SUCCEEDED
+        ).exists()
+    )
+    assert Run.objects.filter(schedule=schedule).count() > before
+
+
+def test_a_broken_schedule_harms_no_other(start_scheduler: Start) -> None:
+    start_scheduler()
+    broken = factories.schedule(trigger_kind="crontab", crontab="not a crontab", job="noop")
+    gone = factories.schedule(interval_seconds=1, job="a job that is not there")
+    good = factories.schedule(interval_seconds=1)
+    first_ended(good)
+    assert not Run.objects.filter(schedule__in=[broken, gone]).exists()
+    assert "crontab" in broken.problem() or "understood" in broken.problem()
+    assert "not registered" in gone.problem()
+
+
+def test_only_one_scheduler_of_two_started_together_leads(start_scheduler: Start) -> None:
+    processes = [start_scheduler(leading=False) for _ in range(2)]
+    wait_until(lambda: sum("Leading since" in p.output for p in processes) == 1)
+    wait_until(lambda: sum("Standing by" in p.output for p in processes) == 1)
+    schedule = factories.schedule(interval_seconds=1)
+    wait_until(lambda: len(ended(schedule)) >= 2)
+    due_times = list(Run.objects.filter(schedule=schedule).values_list("scheduled_for", flat=True))
+    assert len(due_times) == len(set(due_times))
