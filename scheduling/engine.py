@@ -202,6 +202,8 @@ class Engine:
             logger.info("Stopping: %s run(s) get %.0f s to end.", len(running), self._grace)
         while self._running() and time.monotonic() < deadline:
             time.sleep(0.05)
+        # From here on nobody but this method judges what becomes of a run.
+        self._dispatcher.stop()
         left = self._running()
         for executor in self._executors:
             executor.stop()
@@ -212,7 +214,6 @@ class Engine:
             except (DatabaseError, InterfaceError) as error:
                 logger.warning("Run %s cannot be handed back, the next leader will find it: %s", run.pk, error)
                 connection.close()
-        self._dispatcher.stop()
         self._executions.stop()
         self._say(InstanceState.STOPPED)
         logger.info("Stopped.")

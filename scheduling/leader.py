@@ -55,6 +55,8 @@ class AdvisoryLock(LeaderLock):
         """Try to take the lock without waiting; raises `DatabaseError` when the server does not answer."""
         if self._connection is None:
             self._connection = connections.create_connection("default")
+            # The main thread takes the lock, the heartbeat's thread looks after it; psycopg2's connections allow that.
+            self._connection.inc_thread_sharing()
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute("SELECT pg_try_advisory_lock(%s)", [ADVISORY_KEY])
@@ -118,9 +120,7 @@ class FileLock(LeaderLock):
         if self._file is None:
             return False
         try:
-            return os.path.sameopenfile(self._file.fileno(), self._file.fileno()) and (
-                os.fstat(self._file.fileno()).st_ino == self._path.stat().st_ino
-            )
+            return os.fstat(self._file.fileno()).st_ino == self._path.stat().st_ino
         except FileNotFoundError:
             return False
 

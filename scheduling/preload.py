@@ -5,8 +5,13 @@ must own no thread and no database connection: children forked from it would han
 """
 
 import importlib
+import signal
 
 import django
+
+# Process managers (honcho, systemd) send SIGTERM to the whole group. The forkserver must outlive its children, since
+# it alone can tell how they ended; it ends by itself when the scheduler and all children are gone.
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 FAILED: dict[str, str] = {}
 

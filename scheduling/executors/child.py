@@ -10,8 +10,6 @@ import threading
 from multiprocessing.connection import Connection
 from typing import Any
 
-from scheduling import preload
-
 logger = logging.getLogger(__name__)
 
 
@@ -27,8 +25,7 @@ def main(schedule_id: int | None, run_id: int, claim_token: str, lifeline: Conne
     threading.Thread(target=_watch, args=(lifeline,), name="lifeline", daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    for name, error in preload.FAILED.items():
-        logger.error("The child processes' parent could not import %s: %s", name, error)
+    _check_preload()
 
     from scheduling.jobs.context import RunContext
     from scheduling.jobs.execution import execute_scheduled_scraping
@@ -48,6 +45,16 @@ def main(schedule_id: int | None, run_id: int, claim_token: str, lifeline: Conne
     sys.stderr.flush()
     # Threads that a job left behind must not keep the child alive.
     os._exit(0 if ended is not None else 1)
+
+
+def _check_preload() -> None:
+    """Tell what the forkserver could not import; it swallows such errors, and every child then starts slowly."""
+    preload = sys.modules.get("scheduling.preload")
+    if preload is None:
+        logger.error("The parent of child processes could not import scheduling.preload; runs start slowly.")
+        return
+    for name, error in preload.FAILED.items():
+        logger.error("The parent of child processes could not import %s: %s", name, error)
 
 
 def _watch(lifeline: Connection) -> None:

@@ -49,8 +49,8 @@ def execute_scheduled_scraping(
     scheduler will execute it. `on_context` is handed the run's context before the job begins, to cancel it.
     """
     if run_id is None:
-        run, _created = Schedule.objects.get(pk=schedule_id).run_now()
-        return run
+        assert schedule_id is not None
+        return Schedule.objects.get(pk=schedule_id).run_now()[0]
     started = Run.objects.claimed(run_id, claim_token).update(started_at=timezone.now(), pid=os.getpid())
     if not started:
         logger.warning("Run %s was not started: it is no longer held under this claim.", run_id)

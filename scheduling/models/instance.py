@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import ClassVar
 
 from django.db import models
 from django.utils import timezone
@@ -67,7 +66,7 @@ class SchedulerInstance(models.Model):
     heartbeat_at = models.DateTimeField(_("last heartbeat"), default=timezone.now)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
 
-    objects: ClassVar[SchedulerInstanceQuerySet] = SchedulerInstanceQuerySet.as_manager()  # type: ignore[assignment]
+    objects = SchedulerInstanceQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("scheduler process")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models, transaction
@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from scheduling.models.instance import SchedulerInstance
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractUser
+    from django.contrib.auth.models import User
 
     from scheduling.models.schedule import Schedule
 
@@ -96,7 +96,7 @@ class Cause(models.TextChoices):
 
 
 class RunQuerySet(models.QuerySet["Run"]):
-    """Conditions on runs."""
+    """Conditions on runs, and their creation by hand (those of due schedules: `scheduling.fires`)."""
 
     def active(self) -> RunQuerySet:
         """Keep the runs that have not ended."""
@@ -134,17 +134,13 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Keep the running runs that somebody wants to end."""
         return self.running().filter(cancel_requested_at__isnull=False)
 
-
-class RunManager(models.Manager["Run"]):
-    """Creation of runs by hand; those of due schedules are inserted by `scheduling.fires`."""
-
     def start(
         self,
         *,
         job: str,
         parameters: dict[str, Any],
         cause: Cause,
-        by: AbstractUser | None = None,
+        by: User | None = None,
         request_key: str | None = None,
         executor: str | None = None,
     ) -> tuple[Run, bool]:
@@ -247,7 +243,7 @@ class Run(models.Model):
     claim_token = models.CharField(_("claim token"), max_length=32, blank=True, editable=False)
     pid = models.PositiveIntegerField(_("process id"), null=True, blank=True)
 
-    objects: ClassVar[RunManager] = RunManager.from_queryset(RunQuerySet)()  # type: ignore[assignment, misc]
+    objects = RunQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("run")
@@ -346,7 +342,7 @@ class Run(models.Model):
             return self.wait_reason or gettext("Waits until its time to start.")
         return self.wait_reason or gettext("Waits to be started by the scheduler.")
 
-    def cancel(self, by: AbstractUser | None = None) -> bool:
+    def cancel(self, by: User | None = None) -> bool:
         """End this run: a queued one at once, a running one by asking its scheduler process; return whether it could.
 
         Compare-and-set on the status, so a run that ends or starts meanwhile is handled as what it has become.
@@ -401,7 +397,7 @@ class RunLog(models.Model):
     level = models.PositiveSmallIntegerField(_("level"), choices=Level.choices, default=Level.INFO)
     message = models.TextField(_("message"))
 
-    objects: ClassVar[RunLogQuerySet] = RunLogQuerySet.as_manager()  # type: ignore[assignment]
+    objects = RunLogQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("log line")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
@@ -29,7 +29,7 @@ from scheduling.triggers.jitter import delay
 from scheduling.triggers.words import crontab_words, date_words, interval_words
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractUser
+    from django.contrib.auth.models import User
 
 JOB_ID_PREFIX = "schedule-"
 
@@ -54,7 +54,7 @@ class ExecutorAlias(models.TextChoices):
 
 def default_zone() -> str:
     """Return the time zone that new schedules begin with."""
-    return settings.TIME_ZONE
+    return str(settings.TIME_ZONE)
 
 
 def validate_zone(name: str) -> None:
@@ -124,7 +124,7 @@ class Schedule(models.Model):
         _("version"), default=1, editable=False, help_text=_("Raised by the database with every change.")
     )
 
-    objects: ClassVar[models.Manager[Schedule]] = models.Manager.from_queryset(ScheduleQuerySet)()  # type: ignore[assignment]
+    objects = ScheduleQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("schedule")
@@ -187,7 +187,7 @@ class Schedule(models.Model):
                 validate_crontab(self.crontab)
             except ValidationError as error:
                 errors.setdefault("crontab", []).append(error)
-        elif self.trigger_kind == TriggerKind.DATE and self._run_at_is_new() and self.run_at <= now():
+        elif self.trigger_kind == TriggerKind.DATE and self.run_at and self._run_at_is_new() and self.run_at <= now():
             errors.setdefault("run_at", []).append(gettext("This time is in the past; the schedule would never fire."))
         if self.start_at and self.end_at and self.end_at <= self.start_at:
             errors.setdefault("end_at", []).append(gettext("The end must be after the start."))
@@ -268,8 +268,8 @@ class Schedule(models.Model):
             return None
         return next(iter(self.next_fires(1)), None)
 
-    def delay(self, due: datetime) -> Any:
-        """Return the jitter (a timedelta) of one due time."""
+    def delay(self, due: datetime) -> timedelta:
+        """Return the jitter of one due time."""
         return delay(self.pk, due, self.jitter_seconds)
 
     def parameters_words(self) -> str:
@@ -281,7 +281,7 @@ class Schedule(models.Model):
     def run_now(
         self,
         *,
-        by: AbstractUser | None = None,
+        by: User | None = None,
         cause: Cause = Cause.MANUAL,
         parameters: dict[str, Any] | None = None,
         request_key: str | None = None,

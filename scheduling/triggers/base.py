@@ -61,7 +61,7 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]
         return DueTimes(due, before_latest, latest, count)
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self.__getstate__() == other.__getstate__()  # type: ignore[attr-defined]
+        return type(other) is type(self) and self.__getstate__() == other.__getstate__()
 
     def __hash__(self) -> int:
         return hash((type(self), *sorted((key, str(value)) for key, value in self.__getstate__().items())))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import takewhile
 from datetime import UTC, datetime
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError

@@ -110,4 +110,6 @@ def start_scheduler(transactional_db: None, tmp_path: Path) -> Iterator[Callable
     yield start
     for process in started:
         process.close()
+        # pytest shows this with a test that failed.
+        print(process.output)
     connection.close()

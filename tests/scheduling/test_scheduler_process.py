@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -238,3 +239,15 @@ def test_only_one_scheduler_of_two_started_together_leads(start_scheduler: Start
     wait_until(lambda: len(ended(schedule)) >= 2)
     due_times = list(Run.objects.filter(schedule=schedule).values_list("scheduled_for", flat=True))
     assert len(due_times) == len(set(due_times))
+
+
+def test_a_sigterm_to_the_whole_group_still_lets_runs_end(start_scheduler: Start) -> None:
+    scheduler = start_scheduler("--grace", "20")
+    run, _ = Run.objects.start(job="sleep", parameters={"seconds": 1.5}, cause=Cause.MANUAL)
+    wait_until(lambda: run.log_lines.exists())
+    scheduler.children()
+    os.killpg(scheduler.process.pid, signal.SIGTERM)
+    assert scheduler.process.wait(30) == 0
+    run.refresh_from_db()
+    assert (run.status, run.outcome) == (RunStatus.SUCCEEDED, "Slept well.")
+    wait_until(lambda: not scheduler.survivors(), 2, "the end of all children")
