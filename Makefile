@@ -1,0 +1,70 @@
+# NEWSS: `make demo` shows it, `make test` tests it, `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+SITE_PORT ?= 8700
+JOBS ?= 2
+export PORT SITE_PORT
+
+.PHONY: help demo run install install-dev test test-long check format lock clean
+.DEFAULT_GOAL := help
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+demo: install  ## set up and show the main job: sample news site, web, scheduler (PORT=8000)
+	@$(BIN)/python -m newss_project.demo
+
+run: install  ## the same without the sample site, for real sources; settings in .env
+	@$(BIN)/python -m newss_project.demo --real
+
+install: $(VENV)/installed  ## make the virtual environment with what NEWSS needs
+
+install-dev: $(VENV)/installed-dev  ## the same with what developing needs
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "make: NEWSS needs Python 3.11 or later as $(PYTHON); name another: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+		|| { echo "make: $(PYTHON) has no venv module; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: requirements.txt constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.txt requirements.txt constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	@touch $@ $(VENV)/installed
+
+test: install-dev  ## the tests, on SQLite and on a PostgreSQL that they start; under 6 minutes
+	$(BIN)/python -X dev -m pytest -n $(JOBS) -m "not long"
+	$(BIN)/python -m tests.postgres $(BIN)/python -X dev -m pytest -n $(JOBS) -m "not long and not anydb"
+
+test-long: install-dev  ## everything at length
+	$(BIN)/python -X dev -m pytest -n $(JOBS)
+	$(BIN)/python -m tests.postgres $(BIN)/python -X dev -m pytest -n $(JOBS) -m "not anydb"
+
+check: install-dev  ## lint, format, types, templates, imports, migrations, deployment settings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy scheduling scrapers newss_project
+	$(BIN)/djlint --check --lint --quiet newss_project scheduling scrapers
+	$(BIN)/lint-imports
+	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py makemigrations --check --dry-run
+	SECRET_KEY="$$($(BIN)/python -c 'from django.core.management.utils import get_random_secret_key as k; print(k())')" \
+		NEWSS_ENV_FILE=/dev/null DEBUG=off ALLOWED_HOSTS=news.example.org DATABASE_URL=sqlite:////tmp/newss-check.sqlite3 \
+		$(BIN)/python manage.py check --deploy --fail-level WARNING
+
+format: install-dev  ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/djlint --reformat --quiet newss_project scheduling scrapers
+
+lock: install-dev  ## write the installed versions into constraints.txt, after `make test` passed on them
+	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+
+clean:  ## remove the virtual environment and what the demo stored
+	rm -rf $(VENV) var staticfiles
