@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit, urlunsplit
 
-from tldextract import TLDExtract
+from tld import get_fld
 
 #: Parameters that say where a reader came from, never what is to be read.
 _TRACKING = re.compile(
@@ -17,8 +17,6 @@ _TRACKING = re.compile(
 _USUAL_PORTS = {"http": 80, "https": 443}
 #: Reserved characters (RFC 3986) and the percent sign stay as they are: quoting them again would change the meaning.
 _KEEP = "%:/?#[]@!$&'()*+,;=~-._"
-#: The list of public suffixes that comes with the package; nothing is fetched.
-_suffixes = TLDExtract(suffix_list_urls=(), cache_dir=None)
 
 
 def is_fetchable(url: str) -> bool:
@@ -64,7 +62,8 @@ def normalise(url: str) -> str:
 
 def site_of(host: str) -> str:
     """Return the registrable domain of a host ("news.bbc.co.uk" → "bbc.co.uk"), or the host where there is none."""
-    return _suffixes(host).top_domain_under_public_suffix or host.lower()
+    # By the list of public suffixes that comes with the package; nothing is fetched.
+    return get_fld(f"http://{host}/", fail_silently=True) or host.lower()
 
 
 def canonical(page_url: str, link: str) -> str:

@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from html import unescape
 from typing import Any
 from urllib.parse import urljoin
@@ -18,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from scrapers.extract.addresses import is_fetchable
 from scrapers.extract.names import clean_names
+from scrapers.extract.times import parse_time
 from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.kinds.base import Item, Listing
 
@@ -115,24 +115,6 @@ def _entry_time(entry: Any, name: str) -> tuple[datetime | None, bool]:
         return datetime.fromtimestamp(calendar.timegm(parsed), UTC), True
     except (ValueError, OverflowError, OSError):
         return None, False
-
-
-def parse_time(text: str) -> tuple[datetime | None, bool]:
-    """Return an ISO 8601 or RFC 822 time as (aware datetime, whether its zone was written), or (None, False)."""
-    text = text.strip()
-    for parse in (datetime.fromisoformat, parsedate_to_datetime):
-        try:
-            instant = parse(text)
-        except (ValueError, TypeError, IndexError, OverflowError):
-            continue
-        zoned = instant.tzinfo is not None
-        instant = instant if zoned else instant.replace(tzinfo=UTC)
-        try:
-            instant.astimezone(UTC)
-        except OverflowError:
-            return None, False
-        return instant, zoned
-    return None, False
 
 
 def _read_json(body: bytes, url: str) -> Listing:

@@ -1,0 +1,311 @@
+"""One run of collecting: sources → items → pages → text → storage.
+
+The fetching is async, text is extracted in processes (`pool.py`), the database is reached through one thread
+(`database.py`). Each item is committed as it goes, so an end at any instant loses no more than what is under way, and
+running again doubles nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _t
+
+from scheduling.jobs import RunContext
+from scrapers import conf, ingest
+from scrapers.batches import Batches
+from scrapers.database import DatabaseThread
+from scrapers.extract.text import read_fragment
+from scrapers.fetch.client import Answer, Fetcher, Tally
+from scrapers.fetch.failures import CollectError, FailureClass
+from scrapers.ingest import Draft, Entry, Outcome, Status
+from scrapers.kinds import Listing, registry
+from scrapers.models import ResultStatus, Source, SourceResult
+from scrapers.pool import ExtractPool
+from scrapers.query import Query
+
+logger = logging.getLogger(__name__)
+
+PAGES_AT_ONCE = 8
+"""Pages of one source that are dealt with at once; how many requests a host allows is decided by its slots."""
+CANCEL_POLL_SECONDS = 0.2
+"""How often a run looks whether it was asked to stop."""
+PAGE_ACCEPT = "text/html, application/xhtml+xml, */*;q=0.1"
+_PAGE_TYPES = ("text/html", "application/xhtml+xml", "application/xml", "text/xml", "")
+
+
+def collect(
+    context: RunContext, sources: Sequence[Source], query: Query, limit: int | None = None
+) -> list[SourceResult]:
+    """Collect from sources and return how each went, in their order.
+
+    `limit` is the number of new articles from each source. A run that is asked to stop returns those that were begun.
+    """
+    return asyncio.run(Collection(context, sources, query, limit).run())
+
+
+@dataclass
+class Progress:
+    """How one source goes: its counters, its cost, and what of it failed."""
+
+    source: Source
+    counts: Counter[str] = field(default_factory=Counter)
+    tally: Tally = field(default_factory=Tally)
+    failures: list[CollectError] = field(default_factory=list)
+    http_status: int | None = None
+    under_way: int = 0
+
+    def complete(self) -> bool:
+        """Tell whether every item was dealt with for good, so that nothing is left for the next poll."""
+        transient = any(not error.failure.is_permanent for error in self.failures)
+        return not transient and not self.counts[Outcome.OVER_LIMIT]
+
+    def all_failed(self) -> CollectError | None:
+        """Return why not one of the items could be had, if so."""
+        if not self.counts[Outcome.FAILED] or self.counts[Outcome.FAILED] < self.counts.total():
+            return None
+        failure, count = Counter(error.failure for error in self.failures).most_common(1)[0]
+        first = next(error for error in self.failures if error.failure == failure)
+        sentence = _t("None of its %(count)s articles could be had; %(share)s of them: %(why)s")
+        values = {"count": self.counts.total(), "share": count, "why": first.sentence}
+        return CollectError(failure, sentence % values, http_status=self.http_status)
+
+
+class Collection:
+    """The state of one run."""
+
+    def __init__(self, context: RunContext, sources: Sequence[Source], query: Query, limit: int | None) -> None:
+        self._context = context
+        self._sources = sources
+        self._query = query
+        self._limit = limit
+        self._database = DatabaseThread()
+        self._totals: Counter[str] = Counter()
+        self._done = 0
+
+    async def run(self) -> list[SourceResult]:
+        """Collect; the results of the sources that were begun."""
+        self._room = asyncio.Semaphore(conf.concurrent_sources())
+        self._pool = ExtractPool()
+        self._batches = Batches(self._database)
+        self._context.progress(0, len(self._sources))
+        try:
+            async with Fetcher(self._database) as self._fetcher:
+                return await self._all_sources()
+        finally:
+            await self._batches.close()
+            self._pool.close()
+            await self._database.close()
+
+    async def _all_sources(self) -> list[SourceResult]:
+        tasks = [asyncio.create_task(self._one_source(source)) for source in self._sources]
+        watcher = asyncio.create_task(self._stop_when_cancelled(tasks))
+        try:
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            watcher.cancel()
+        for result in results:
+            # Only a database that does not answer gets this far: then the run has failed, not a source.
+            if isinstance(result, Exception):
+                raise result
+        return [result for result in results if isinstance(result, SourceResult)]
+
+    async def _stop_when_cancelled(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
+        while not self._context.cancelled:
+            await asyncio.sleep(CANCEL_POLL_SECONDS)
+        for task in tasks:
+            task.cancel()
+
+    async def _one_source(self, source: Source) -> SourceResult:
+        """Collect from one source; whatever happens there is its result, and nobody else's."""
+        async with self._room:
+            progress, started = Progress(source), timezone.now()
+            error: CollectError | None = None
+            status = ResultStatus.FAILED
+            try:
+                status = await self._collect(progress)
+                error = progress.all_failed()
+            except asyncio.CancelledError:
+                status = ResultStatus.CANCELLED
+            except CollectError as failure:
+                error = failure
+            except Exception:
+                logger.exception("Collecting from %s failed for a reason of our own.", source)
+                error = CollectError(FailureClass.INTERNAL, _t("Internal error; the log tells more."))
+            if error is not None:
+                status = ResultStatus.FAILED
+                await self._database.run(source.failed, error)
+            result = _result(progress, status, error, self._context.run_id)
+            result.started_at, result.finished_at = started, max(started, timezone.now())
+            result = await self._database.run(_save, result)
+            self._report(result)
+            return result
+
+    async def _collect(self, progress: Progress) -> ResultStatus:
+        """Poll a source, deal with each of its items, and note what the next poll may rely on."""
+        source, scope = progress.source, self._query.key
+        kind = registry.get(source.kind)
+        etag, last_modified = source.validators(scope)
+        answer = await self._fetcher.fetch(
+            source.url, accept=kind.accept, etag=etag, last_modified=last_modified, tally=progress.tally
+        )
+        progress.http_status = answer.status
+        if answer.not_modified:
+            await self._database.run(source.not_modified)
+            return ResultStatus.NOT_MODIFIED
+        listing: Listing = await asyncio.to_thread(
+            kind.read, answer.body, url=answer.url, content_type=answer.content_type
+        )
+        await self._items(progress, listing)
+        if progress.all_failed() is None:
+            await self._database.run(
+                source.polled,
+                etag=answer.etag,
+                last_modified=answer.last_modified,
+                scope=scope,
+                complete=progress.complete(),
+            )
+        return ResultStatus.OK
+
+    async def _items(self, progress: Progress, listing: Listing) -> None:
+        entries = [Entry.of(item) for item in listing.items]
+        statuses = await self._database.run(ingest.look_up, progress.source.pk, entries, self._query.key)
+        waiting: deque[tuple[Entry, Status]] = deque()
+        for entry, status in zip(entries, statuses, strict=True):
+            if status.outcome is not None and status.refresh is None:
+                self._count(progress, status.outcome)
+            else:
+                waiting.append((entry, status))
+        async with asyncio.TaskGroup() as group:
+            for _worker in range(min(PAGES_AT_ONCE, len(waiting))):
+                group.create_task(self._work(progress, waiting))
+
+    async def _work(self, progress: Progress, waiting: deque[tuple[Entry, Status]]) -> None:
+        while waiting:
+            entry, status = waiting.popleft()
+            is_new = status.refresh is None
+            if is_new and self._limit is not None:
+                # What is under way may still turn out not to be new: wait for it before this one is left out.
+                while progress.under_way and progress.counts[Outcome.NEW] + progress.under_way >= self._limit:
+                    await asyncio.sleep(0.01)
+                if progress.counts[Outcome.NEW] >= self._limit:
+                    self._count(progress, Outcome.OVER_LIMIT)
+                    continue
+            progress.under_way += is_new
+            try:
+                outcome = await self._one_item(progress, entry, status)
+            finally:
+                progress.under_way -= is_new
+            self._count(progress, outcome)
+
+    async def _one_item(self, progress: Progress, entry: Entry, status: Status) -> Outcome:
+        """Deal with one item; a failure of its own is a counter, a line in the log, and no more."""
+        source = progress.source
+        try:
+            return await self._article(progress, entry, status)
+        except CollectError as error:
+            failure = error
+        except Exception:
+            logger.exception("An article of %s failed for a reason of our own: %s", source, entry.url)
+            failure = CollectError(FailureClass.INTERNAL, _t("Internal error; the log tells more."))
+        title = entry.item.title or entry.url or entry.item.guid
+        self._context.log(f"{source}: “{title}”: {failure.sentence}", logging.WARNING)
+        if failure.failure.is_permanent:
+            await self._database.run(ingest.pass_over, source.pk, entry)
+        if failure.failure is FailureClass.ROBOTS:
+            return Outcome.FORBIDDEN
+        progress.failures.append(failure)
+        return Outcome.FAILED
+
+    async def _article(self, progress: Progress, entry: Entry, status: Status) -> Outcome:
+        item = entry.item
+        if self._query.excludes(item.title, item.summary):
+            return Outcome.EXCLUDED
+        if not entry.url:
+            raise CollectError(FailureClass.NO_ADDRESS, _t("The entry has no address that could be fetched."))
+        answer = await self._fetcher.fetch(item.url, accept=PAGE_ACCEPT, tally=progress.tally)
+        draft = await self._draft(progress.source, entry, status, answer)
+        if not self._query.matches(draft.title, draft.summary, draft.text):
+            await self._database.run(ingest.pass_over, progress.source.pk, entry, self._query.key)
+            return Outcome.EXCLUDED
+        return await self._batches.store(draft)
+
+    async def _draft(self, source: Source, entry: Entry, status: Status, answer: Answer) -> Draft:
+        """Return the article of a page: the entry's own title, time and authors where given, else the page's."""
+        if answer.content_type.partition(";")[0].strip().lower() not in _PAGE_TYPES:
+            sentence = _t("The answer is no page of text, but %(type)s.") % {"type": answer.content_type[:100]}
+            raise CollectError(FailureClass.NOT_A_PAGE, sentence, http_status=answer.status)
+        item = entry.item
+        given = bool(item.title and item.published and item.authors)
+        page = await self._pool.read(answer.body, answer.content_type, answer.url, complete=not given)
+        found = page.metadata
+        text = page.text or read_fragment(item.content)
+        if not text:
+            raise CollectError(FailureClass.NO_TEXT, _t("No text of an article was found on the page."))
+        return Draft(
+            run_id=self._context.run_id,
+            source_id=source.pk,
+            entry=entry,
+            url=found.url,
+            title=item.title or found.title or text.partition("\n")[0][:200],
+            text=text,
+            summary=item.summary or found.summary,
+            authors=item.authors or found.authors,
+            published=item.published or found.published,
+            zone_known=item.zone_known if item.published else found.zone_known,
+            language=found.language or item.language.lower(),
+            image=found.image or item.image,
+            refresh=status.refresh,
+        )
+
+    def _count(self, progress: Progress, outcome: Outcome) -> None:
+        progress.counts[outcome] += 1
+        self._totals[outcome] += 1
+        self._totals["found"] += 1
+        self._context.count(**totals(self._totals))
+
+    def _report(self, result: SourceResult) -> None:
+        self._done += 1
+        self._context.progress(self._done, len(self._sources), result.source_name)
+        level = logging.ERROR if result.status == ResultStatus.FAILED else logging.INFO
+        self._context.log(f"{result.source_name}: {result.sentence()}", level)
+
+
+def totals(counts: Counter[str]) -> dict[str, int]:
+    """Return the counts that a run shows: those that a person always wants, and the others where there are any."""
+    always = ("found", Outcome.NEW, Outcome.UPDATED, Outcome.KNOWN)
+    others = [name for name in SourceResult.COUNTERS if name not in always and counts[name]]
+    return {str(name): counts[name] for name in (*always, *others)}
+
+
+def _result(progress: Progress, status: ResultStatus, error: CollectError | None, run_id: int) -> SourceResult:
+    error_or_last = error or (progress.failures[-1] if progress.failures else None)
+    http_status = error.http_status if error and error.http_status else progress.http_status
+    return SourceResult(
+        run_id=run_id,
+        source=progress.source,
+        source_name=progress.source.name,
+        status=status,
+        http_status=http_status,
+        failure_class=error_or_last.failure if error_or_last else "",
+        error=ingest.clean(error_or_last.sentence) if error_or_last else "",
+        seen=progress.counts.total(),
+        requests=progress.tally.requests,
+        bytes_received=progress.tally.bytes_received,
+        **{name: progress.counts[name] for name in SourceResult.COUNTERS},
+    )
+
+
+def _save(result: SourceResult) -> SourceResult:
+    """Store a result in place of one that an earlier start of the same run left; the source may be gone."""
+    if not Source.objects.filter(pk=result.source_id).exists():
+        result.source = None
+    SourceResult.objects.filter(run=result.run_id, source_name=result.source_name).delete()
+    result.save()
+    return result

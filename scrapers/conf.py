@@ -1,0 +1,96 @@
+"""Settings of collecting: name, default and meaning of each; Django's settings override them."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from django.conf import settings
+
+DEFAULTS: dict[str, Any] = {
+    # Seconds between two requests to one host, where its robots.txt does not ask for more.
+    "NEWSS_HOST_DELAY_SECONDS": 1.0,
+    # Requests at once to one host, over all processes, where the delay is 0; with a delay it is always 1.
+    "NEWSS_HOST_CONCURRENCY": 4,
+    # The longest Crawl-delay that is honoured, in seconds; longer ones count as this.
+    "NEWSS_CRAWL_DELAY_MAX_SECONDS": 60.0,
+    # Seconds until a connection stands (name, TCP, TLS).
+    "NEWSS_FETCH_CONNECT_SECONDS": 10.0,
+    # Seconds without a byte, the first included.
+    "NEWSS_FETCH_SILENCE_SECONDS": 20.0,
+    # Seconds for one answer as a whole.
+    "NEWSS_FETCH_TOTAL_SECONDS": 60.0,
+    # Bytes of one answer, after decompression.
+    "NEWSS_FETCH_MAX_BYTES": 15 * 1024 * 1024,
+    # Sources of one run that are dealt with at once.
+    "NEWSS_CONCURRENT_SOURCES": 50,
+    # Processes that extract text, for each run; 0: as many as there are processor cores, at most 4.
+    "NEWSS_EXTRACT_PROCESSES": 0,
+    # Seconds that the extraction of one page may take.
+    "NEWSS_EXTRACT_SECONDS": 30.0,
+}
+
+
+def host_delay_seconds() -> float:
+    """Return the seconds between two requests to one host, where its robots.txt does not ask for more."""
+    return float(_value("NEWSS_HOST_DELAY_SECONDS"))
+
+
+def host_concurrency() -> int:
+    """Return how many requests may be under way at once at a host without a delay."""
+    return int(_value("NEWSS_HOST_CONCURRENCY"))
+
+
+def crawl_delay_max_seconds() -> float:
+    """Return the longest Crawl-delay that is honoured, in seconds."""
+    return float(_value("NEWSS_CRAWL_DELAY_MAX_SECONDS"))
+
+
+def connect_seconds() -> float:
+    """Return the seconds until a connection must stand."""
+    return float(_value("NEWSS_FETCH_CONNECT_SECONDS"))
+
+
+def silence_seconds() -> float:
+    """Return the seconds that an answer may make a pause, before its first byte and between others."""
+    return float(_value("NEWSS_FETCH_SILENCE_SECONDS"))
+
+
+def total_seconds() -> float:
+    """Return the seconds that one answer may take as a whole."""
+    return float(_value("NEWSS_FETCH_TOTAL_SECONDS"))
+
+
+def max_bytes() -> int:
+    """Return how many bytes one answer may have, after decompression."""
+    return int(_value("NEWSS_FETCH_MAX_BYTES"))
+
+
+def concurrent_sources() -> int:
+    """Return how many sources of one run are dealt with at once."""
+    return int(_value("NEWSS_CONCURRENT_SOURCES"))
+
+
+def extract_processes() -> int:
+    """Return how many processes extract text for one run."""
+    return int(_value("NEWSS_EXTRACT_PROCESSES")) or min(4, len(os.sched_getaffinity(0)))
+
+
+def extract_seconds() -> float:
+    """Return the seconds that the extraction of one page may take."""
+    return float(_value("NEWSS_EXTRACT_SECONDS"))
+
+
+def user_agent() -> str:
+    """Return who we say we are: product, version, and a contact where the settings name one."""
+    try:
+        number = version("newss")
+    except PackageNotFoundError:
+        number = "0.1"
+    contact = str(settings.NEWSS_CONTACT).strip()
+    return f"NEWSS/{number} (+{contact})" if contact else f"NEWSS/{number}"
+
+
+def _value(name: str) -> Any:
+    return getattr(settings, name, DEFAULTS[name])
