@@ -15,7 +15,6 @@ from typing import Any
 from apscheduler.job import Job
 from django.db import transaction
 from django.db.models import Max
-from django.db.models.functions import Greatest
 from django_apscheduler.models import DjangoJob
 
 from scheduling import leader
@@ -82,7 +81,8 @@ class Sync:
         written = []
         for schedule in schedules:
             since = changed_at.get(schedule.pk, now)
-            row = self._job_row(schedule, rows.get(schedule.job_id), handled.get(schedule.pk), since)
+            edited = schedule.pk in changed_at
+            row = self._job_row(schedule, rows.get(schedule.job_id), handled.get(schedule.pk), since, edited=edited)
             if row is not None:
                 written.append(row)
         DjangoJob.objects.bulk_create(
@@ -95,14 +95,15 @@ class Sync:
         return len(written)
 
     def _job_row(
-        self, schedule: Schedule, row: DjangoJob | None, last_due: datetime | None, since: datetime
+        self, schedule: Schedule, row: DjangoJob | None, last_due: datetime | None, since: datetime, *, edited: bool
     ) -> DjangoJob | None:
         """Return the job row to write for a schedule, or None where what stands is right.
 
         1. A disabled, manual or broken schedule has no due time; what row it has is kept for its execution history.
         2. Where the trigger is the same, the due time stays.
         3. A new or edited trigger, or one switched on again, counts from when that was done, not from when it was
-           noticed; a lost row counts from the last due time that has a run.
+           noticed.
+        4. A lost row counts from the last due time that has a run; of an unreadable one the due time is kept.
         """
         trigger = self._trigger(schedule) if schedule.enabled else None
         if trigger is None:
@@ -110,13 +111,14 @@ class Sync:
                 return None
             row.next_run_time = None
             return row
-        stored = self._stored_trigger(row) if row else None
-        if row is not None and stored == trigger and row.next_run_time is not None:
+        if row is None:
+            return self._new_row(schedule, trigger, trigger.next_after(last_due or since))
+        stored = self._stored_trigger(row)
+        if stored is None and not edited:
+            return self._new_row(schedule, trigger, row.next_run_time)
+        if stored == trigger and (row.next_run_time is not None or trigger.next_after(since) is None):
             return None
-        exhausted = row is not None and stored == trigger and trigger.next_after(since) is None
-        if exhausted:
-            return None
-        return self._new_row(schedule, trigger, trigger.next_after(last_due or since))
+        return self._new_row(schedule, trigger, trigger.next_after(since))
 
     def _trigger(self, schedule: Schedule) -> ScheduleTrigger | None:
         if problem := schedule.problem():
@@ -157,8 +159,9 @@ class Sync:
 
     def _last_due_times(self, schedules: list[Schedule]) -> dict[int, datetime]:
         """Return the last due time of each schedule that already has a row: run, skipped or missed."""
-        if not schedules:
-            return {}
-        runs = Run.objects.filter(cause=Cause.SCHEDULE, schedule__isnull=False).values_list("schedule_id")
-        last = runs.annotate(last=Greatest(Max("scheduled_for"), Max("missed_until")), due=Max("scheduled_for"))
-        return {schedule_id: greatest or due for schedule_id, greatest, due in last}
+        last: dict[int, datetime] = {}
+        for start in range(0, len(schedules), CHUNK):
+            runs = Run.objects.filter(cause=Cause.SCHEDULE, schedule__in=schedules[start : start + CHUNK])
+            rows = runs.values_list("schedule_id").annotate(due=Max("scheduled_for"), until=Max("missed_until"))
+            last |= {schedule_id: max(due, until or due) for schedule_id, due, until in rows}
+        return last

@@ -1,0 +1,102 @@
+"""From schedules to jobs: only what changed, and the due time is kept where the trigger is the same."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django_apscheduler.models import DjangoJob
+
+from scheduling.models import Schedule, ScheduleChange
+from tests import factories
+from tests.scheduling.test_fire_path import Clockwork
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def next_time(schedule: Schedule) -> datetime | None:
+    return DjangoJob.objects.get(pk=schedule.job_id).next_run_time
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def test_a_rename_keeps_the_due_time_and_writes_nothing() -> None:
+    clockwork = Clockwork()
+    schedule = factories.schedule(interval_seconds=3600)
+    clockwork.sync.changes(now())
+    before = DjangoJob.objects.filter(pk=schedule.job_id).values().get()
+    Schedule.objects.filter(pk=schedule.pk).update(description="new words", parameters={})
+    assert clockwork.sync.changes(now()) == 0
+    assert DjangoJob.objects.filter(pk=schedule.job_id).values().get() == before
+
+
+def test_a_new_trigger_counts_from_the_edit() -> None:
+    clockwork = Clockwork()
+    schedule = factories.schedule(interval_seconds=3600)
+    clockwork.sync.changes(now())
+    Schedule.objects.filter(pk=schedule.pk).update(interval_seconds=10)
+    edited = now()
+    # Noticed half a minute late: the due times since the edit are still there to be dealt with.
+    clockwork.sync.changes(edited + timedelta(seconds=30))
+    due = next_time(schedule)
+    assert due is not None
+    assert edited - timedelta(seconds=1) < due <= edited + timedelta(seconds=10)
+
+
+def test_a_disabled_schedule_has_no_due_time_and_comes_back_when_enabled() -> None:
+    clockwork = Clockwork()
+    schedule = factories.schedule(interval_seconds=60)
+    clockwork.sync.changes(now())
+    Schedule.objects.update(enabled=False)
+    clockwork.sync.changes(now())
+    assert next_time(schedule) is None
+    Schedule.objects.update(enabled=True)
+    clockwork.sync.changes(now())
+    due = next_time(schedule)
+    assert due is not None
+    assert now() < due <= now() + timedelta(seconds=60)
+
+
+def test_a_deleted_schedule_has_no_job_also_by_plain_sql() -> None:
+    clockwork = Clockwork()
+    schedule = factories.schedule()
+    run, _ = schedule.run_now()
+    clockwork.sync.changes(now())
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM scheduling_schedule WHERE id = %s", [schedule.pk])
+    clockwork.sync.changes(now())
+    assert not DjangoJob.objects.exists()
+    run.refresh_from_db()
+    assert (run.schedule, run.schedule_name) == (None, schedule.name)
+
+
+def test_every_way_of_writing_is_noted_and_raises_the_version() -> None:
+    schedule = factories.schedule()
+    versions = [schedule.version]
+    schedule.description = "saved"
+    schedule.save()
+    Schedule.objects.filter(pk=schedule.pk).update(description="updated")
+    Schedule.objects.bulk_update([schedule], ["description"])
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE scheduling_schedule SET description = 'by sql'")
+    schedule.refresh_from_db()
+    assert schedule.version == versions[0] + 4
+    assert ScheduleChange.objects.filter(schedule_id=schedule.pk).count() == 5
+
+
+def test_a_manual_schedule_has_no_due_time() -> None:
+    clockwork = Clockwork()
+    schedule = factories.schedule(trigger_kind="manual", interval_seconds=None)
+    clockwork.sync.everything(now())
+    assert not DjangoJob.objects.filter(pk=schedule.job_id, next_run_time__isnull=False).exists()
+
+
+def test_a_foreign_job_in_the_same_table_is_left_alone() -> None:
+    DjangoJob.objects.create(id="somebody else's", next_run_time=now(), job_state=b"theirs")
+    clockwork = Clockwork()
+    clockwork.sync.everything(now())
+    assert clockwork.store.fire(now()).runs == []
+    assert DjangoJob.objects.get().job_state == b"theirs"
