@@ -59,7 +59,6 @@ class Progress:
     tally: Tally = field(default_factory=Tally)
     failures: list[CollectError] = field(default_factory=list)
     http_status: int | None = None
-    under_way: int = 0
 
     def complete(self) -> bool:
         """Tell whether every item was dealt with for good, so that nothing is left for the next poll."""
@@ -178,31 +177,23 @@ class Collection:
         statuses = await self._database.run(ingest.look_up, progress.source.pk, entries, self._query.key)
         waiting: deque[tuple[Entry, Status]] = deque()
         for entry, status in zip(entries, statuses, strict=True):
-            if status.outcome is not None and status.refresh is None:
+            if status.outcome is not None:
                 self._count(progress, status.outcome)
             else:
                 waiting.append((entry, status))
+        # With a limit one after another, since each may or may not turn out to be new.
+        at_once = PAGES_AT_ONCE if self._limit is None else 1
         async with asyncio.TaskGroup() as group:
-            for _worker in range(min(PAGES_AT_ONCE, len(waiting))):
+            for _worker in range(min(at_once, len(waiting))):
                 group.create_task(self._work(progress, waiting))
 
     async def _work(self, progress: Progress, waiting: deque[tuple[Entry, Status]]) -> None:
         while waiting:
             entry, status = waiting.popleft()
-            is_new = status.refresh is None
-            if is_new and self._limit is not None:
-                # What is under way may still turn out not to be new: wait for it before this one is left out.
-                while progress.under_way and progress.counts[Outcome.NEW] + progress.under_way >= self._limit:
-                    await asyncio.sleep(0.01)
-                if progress.counts[Outcome.NEW] >= self._limit:
-                    self._count(progress, Outcome.OVER_LIMIT)
-                    continue
-            progress.under_way += is_new
-            try:
-                outcome = await self._one_item(progress, entry, status)
-            finally:
-                progress.under_way -= is_new
-            self._count(progress, outcome)
+            if status.refresh is None and self._limit is not None and progress.counts[Outcome.NEW] >= self._limit:
+                self._count(progress, Outcome.OVER_LIMIT)
+                continue
+            self._count(progress, await self._one_item(progress, entry, status))
 
     async def _one_item(self, progress: Progress, entry: Entry, status: Status) -> Outcome:
         """Deal with one item; a failure of its own is a counter, a line in the log, and no more."""
@@ -304,7 +295,7 @@ def _result(progress: Progress, status: ResultStatus, error: CollectError | None
 
 def _save(result: SourceResult) -> SourceResult:
     """Store a result in place of one that an earlier start of the same run left; the source may be gone."""
-    if not Source.objects.filter(pk=result.source_id).exists():
+    if not Source.objects.filter(pk=result.source_id or 0).exists():
         result.source = None
     SourceResult.objects.filter(run=result.run_id, source_name=result.source_name).delete()
     result.save()

@@ -29,7 +29,7 @@ class DatabaseThread:
 
     async def close(self) -> None:
         """End the thread, when all it was given is done, and its connection."""
-        await self.run(connection.close)
+        await self.run(_close)
         self._executor.shutdown()
 
 
@@ -40,3 +40,8 @@ def _call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         # The server may be gone; the next call then begins with a new connection.
         connection.close()
         raise
+
+
+def _close() -> None:
+    # Looked up in the thread: each has its own connection behind this name.
+    connection.close()

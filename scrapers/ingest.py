@@ -61,9 +61,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Status:
-    """What is known of an entry: how it counts if its page is not fetched, None for a new one.
+    """What is known of an entry: how it counts, or None if its page is to be fetched.
 
-    `refresh` is the article whose page is to be fetched again, since the entry was updated.
+    `refresh` is the article that the page is to be compared with, since the entry was updated; None for a new one.
     """
 
     outcome: Outcome | None = None
@@ -162,12 +162,13 @@ def _links_by_url(source_id: int, articles: dict[str, Article]) -> dict[str, Art
 
 def _status(entry: Entry, link: ArticleSource | None, passed: PassedItem | None, article: Article | None) -> Status:
     updated = entry.item.updated
-    if link is not None:
-        last = link.item_updated_at or link.first_seen_at
-        return Status(Outcome.KNOWN, link.article_id if updated and updated > last else None)
-    if passed is not None:
-        return Status(None if updated and updated > (passed.item_updated_at or passed.at) else Outcome.KNOWN)
-    return Status(Outcome.DUPLICATE if article is not None else None)
+    looked_at = [link.item_updated_at or link.first_seen_at] if link else []
+    looked_at += [passed.item_updated_at or passed.at] if passed else []
+    if not looked_at:
+        return Status(Outcome.DUPLICATE if article is not None else None)
+    if updated is None or updated <= max(looked_at):
+        return Status(Outcome.KNOWN)
+    return Status(refresh=link.article_id if link else None)
 
 
 def _link_elsewhere_known(
@@ -235,6 +236,9 @@ def _refresh(article: Article, draft: Draft) -> Outcome:
     values: dict[str, object] = {"fetched_at": now}
     if changed:
         values |= {**draft.fields(), "updated_at": now}
+        if article.published_at is not None:
+            # Where a feed tells only of updates, the first one was the publication.
+            del values["published_at"], values["published_offset"]
     Article.objects.filter(pk=article.pk).update(**values)
     return Outcome.UPDATED if changed else Outcome.KNOWN
 

@@ -146,6 +146,32 @@ class SourceResult(models.Model):
     def __str__(self) -> str:
         return f"{self.source_name}: {self.get_status_display()}"
 
+    def sentence(self) -> str:
+        """Return in words how it went: the error, or what became of the items."""
+        if self.status == ResultStatus.FAILED:
+            return self.error
+        words = [
+            f"{getattr(self, name)} {self._meta.get_field(name).verbose_name}"  # type: ignore[union-attr]
+            for name in ("seen", *self.COUNTERS)
+            if getattr(self, name)
+        ]
+        return f"{self.get_status_display()}" + (f" ({', '.join(words)})" if words else "")
+
+    @property
+    def look(self) -> ResultStatus:
+        """Return the status as a member, with its colour and icon."""
+        return ResultStatus(self.status)
+
+    @property
+    def left_out(self) -> int:
+        """Return how many items were not wanted: by the query, the limit or robots.txt."""
+        return self.excluded + self.over_limit + self.forbidden
+
+    @property
+    def seconds(self) -> float:
+        """Return how long it took, in seconds."""
+        return self.duration.total_seconds()
+
     @property
     def duration(self) -> timedelta:
         """Return how long it took."""

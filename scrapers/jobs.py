@@ -1,0 +1,197 @@
+"""The job of this app: collect news. `scheduling` finds it here; see `scheduling.jobs`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import Model, Q, QuerySet
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from scheduling.jobs import JobError, JobForm, JobResult, RunContext, job
+from scheduling.models import Run, Tag
+from scrapers import query as queries
+from scrapers.collect import collect, totals
+from scrapers.models import ResultStatus, Source, SourceResult
+
+if TYPE_CHECKING:
+    _ModelMultipleChoiceField = forms.ModelMultipleChoiceField[Any]
+else:
+    _ModelMultipleChoiceField = forms.ModelMultipleChoiceField
+
+NAMES_SHOWN = 3
+"""How many names a sentence lists before it says "and N more"."""
+
+
+class NamesField(_ModelMultipleChoiceField):
+    """Chooses rows by primary key or, as the API may, by name."""
+
+    def clean(self, value: Any) -> Any:
+        """Return the rows; raises `ValidationError` that names what does not exist."""
+        if isinstance(value, list | tuple):
+            value = [self._key(item) for item in value]
+        return super().clean(value)
+
+    def _key(self, item: Any) -> Any:
+        if isinstance(item, Model):
+            return item.pk
+        if not isinstance(item, str):
+            return item
+        # A name of digits is a name first.
+        key = self._named().get(item)
+        if key is None and not item.strip().isdigit():
+            raise ValidationError(_t("There is no “%(name)s” here."), code="invalid_choice", params={"name": item})
+        return key if key is not None else item
+
+    def _named(self) -> dict[str, int]:
+        assert self.queryset is not None
+        return dict(self.queryset.values_list("name", "pk"))
+
+
+class CollectForm(JobForm):
+    """What is to be collected."""
+
+    sources = NamesField(
+        queryset=Source.objects.all(),
+        required=False,
+        label=_("Sources"),
+        help_text=_("With neither sources nor tags: all sources that are enabled."),
+    )
+    tags = NamesField(
+        queryset=Tag.objects.all(),
+        required=False,
+        label=_("Tags"),
+        help_text=_("Also the enabled sources that carry one of these tags."),
+    )
+    query = forms.CharField(
+        required=False,
+        max_length=500,
+        label=_("Query"),
+        help_text=_("Keep only articles with these words; “a phrase” in quotation marks, -not, OR. Empty: all."),
+    )
+    limit = forms.IntegerField(
+        required=False, min_value=1, label=_("Limit"), help_text=_("New articles from each source at most. Empty: all.")
+    )
+
+    def clean_query(self) -> str:
+        """Refuse a query that cannot be understood."""
+        text = str(self.cleaned_data["query"]).strip()
+        try:
+            queries.parse(text)
+        except queries.QueryError as error:
+            raise ValidationError(str(error)) from error
+        return text
+
+
+def describe(parameters: dict[str, Any]) -> str:
+    """Return in words what would be collected."""
+    parts = []
+    sources, tags = parameters.get("sources") or [], parameters.get("tags") or []
+    if sources:
+        names = list(Source.objects.filter(pk__in=sources).values_list("name", flat=True))
+        number = ngettext("%d source", "%d sources", len(sources)) % len(sources)
+        parts.append(f"{number}: {_listed(names)}" if names else number)
+    if tags:
+        names = list(Tag.objects.filter(pk__in=tags).values_list("name", flat=True))
+        parts.append(f"{ngettext('tag', 'tags', len(tags))} {_listed(names)}")
+    if not parts:
+        parts.append(_t("all enabled sources"))
+    if parameters.get("query"):
+        parts.append(_t("query “%s”") % parameters["query"])
+    if parameters.get("limit"):
+        parts.append(_t("at most %d new from each") % parameters["limit"])
+    return "; ".join(parts)
+
+
+def panel(run: Run) -> SafeString:
+    """Return the table of how each source went, for the page of a run."""
+    results = list(run.source_results.all())
+    return render_to_string("scrapers/run_panel.html", {"results": results, "run": run})
+
+
+@job(
+    "run_all_scrapers",
+    label=_("Collect news"),
+    form=CollectForm,
+    describe=describe,
+    panel=panel,
+    preload=("aiohttp", "lxml.html", "trafilatura", "feedparser", "scrapers.collect", "scrapers.pool"),
+)
+def run_all_scrapers(
+    context: RunContext,
+    sources: Sequence[int] | None = None,
+    tags: Sequence[int] | None = None,
+    query: str = "",
+    limit: int | None = None,
+) -> JobResult:
+    """Collect from the given sources and those with the given tags (primary keys), or from all that are enabled.
+
+    Raises `JobError` when every source failed; when some did, the result is partial and says which and why.
+    """
+    chosen = chosen_sources(sources or [], tags or [])
+    if not chosen:
+        return JobResult(_t("There is no enabled source to collect from."))
+    results = collect(context, list(chosen), queries.parse(query or ""), limit)
+    failed = [result for result in results if result.status == ResultStatus.FAILED]
+    if failed and len(failed) == len(chosen):
+        raise JobError(_all_failed(failed))
+    return JobResult(_outcome(results, failed), partial=bool(failed), summary=_summary(results))
+
+
+def chosen_sources(sources: Sequence[int], tags: Sequence[int]) -> QuerySet[Source]:
+    """Return the enabled sources among those named and tagged, or all enabled ones if neither is given."""
+    enabled = Source.objects.enabled()
+    if not sources and not tags:
+        return enabled
+    return enabled.filter(Q(pk__in=sources) | Q(pk__in=Source.objects.tagged(tags).values("pk")))
+
+
+def _summary(results: Iterable[SourceResult]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for result in results:
+        counts["found"] += result.seen
+        counts.update({name: getattr(result, name) for name in SourceResult.COUNTERS})
+    return totals(counts)
+
+
+def _outcome(results: Sequence[SourceResult], failed: Sequence[SourceResult]) -> str:
+    new = sum(result.new for result in results)
+    read = len(results) - len(failed)
+    values = {
+        "articles": ngettext("%d new article", "%d new articles", new) % new if new else _t("Nothing new"),
+        "sources": ngettext("%d source", "%d sources", read) % read,
+    }
+    words = [_t("%(articles)s from %(sources)s.") % values]
+    if updated := sum(result.updated for result in results):
+        words.append(ngettext("%d article updated.", "%d articles updated.", updated) % updated)
+    if lost := sum(result.failed for result in results if result.status != ResultStatus.FAILED):
+        words.append(ngettext("%d article could not be had.", "%d articles could not be had.", lost) % lost)
+    if failed:
+        begin = ngettext("%(failed)d of %(all)d source failed:", "%(failed)d of %(all)d sources failed:", len(results))
+        words.insert(0, f"{begin % {'failed': len(failed), 'all': len(results)}} {_reasons(failed)}")
+    return " ".join(words)
+
+
+def _all_failed(failed: Sequence[SourceResult]) -> str:
+    if len(failed) == 1:
+        return _reasons(failed)
+    return f"{_t('All %d sources failed:') % len(failed)} {_reasons(failed)}"
+
+
+def _reasons(failed: Sequence[SourceResult]) -> str:
+    shown = [f"{result.source_name}: {result.error}" for result in failed[:NAMES_SHOWN]]
+    more = len(failed) - len(shown)
+    return " ".join([*shown, *([_t("And %d more.") % more] if more else [])])
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:NAMES_SHOWN])
+    more = len(names) - NAMES_SHOWN
+    return _t("%(names)s and %(number)d more") % {"names": shown, "number": more} if more > 0 else shown
