@@ -14,7 +14,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connection, connections
+from django.db import connection, connections
+
+from scheduling.database import DatabaseAway, one_line
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +46,8 @@ class Bell(threading.Thread):
                     listen(own)
                 finally:
                     own.close()
-            except (DatabaseError, InterfaceError, OSError) as error:
-                logger.warning("Changes cannot be heard; trying again in %s s: %s", RETRY_SECONDS, error)
+            except (DatabaseAway, OSError) as error:
+                logger.warning("Changes cannot be heard; trying again in %s s: %s", RETRY_SECONDS, one_line(error))
                 self._ended.wait(RETRY_SECONDS)
 
     def stop(self) -> None:
@@ -60,12 +62,13 @@ class Bell(threading.Thread):
         own.ensure_connection()
         raw = own.connection
         raw.autocommit = True
-        with raw.cursor() as cursor:
+        with own.cursor() as cursor:
             cursor.execute(f"LISTEN {CHANNEL}")
         self._ring()
         while not self._ended.is_set():
             select.select([raw, self._wake_read], [], [])
-            raw.poll()
+            with own.wrap_database_errors:
+                raw.poll()
             if raw.notifies:
                 raw.notifies.clear()
                 self._ring()

@@ -11,11 +11,12 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from scheduling import runs
+from scheduling.database import DatabaseAway, one_line
 from scheduling.executors import Executor
 from scheduling.leader import LostLeadership
 from scheduling.models import Run, SchedulerInstance
@@ -69,11 +70,11 @@ class Dispatcher(threading.Thread):
             try:
                 wait = self._look(timezone.now())
             except LostLeadership as error:
-                logger.warning("The dispatcher stops claiming: %s", error)
+                logger.warning("The dispatcher stops claiming: %s", one_line(error))
                 self._epoch = None
                 self._lost()
-            except (DatabaseError, InterfaceError) as error:
-                logger.warning("The dispatcher cannot reach the database, trying again: %s", error)
+            except DatabaseAway as error:
+                logger.warning("The dispatcher cannot reach the database, trying again: %s", one_line(error))
                 connection.close()
             except Exception:
                 logger.exception("The dispatcher met an unexpected error and goes on.")

@@ -14,12 +14,13 @@ import time
 
 import psutil
 from apscheduler import events
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from scheduling import conf, leader, recovery, runs
 from scheduling.changes import Bell
+from scheduling.database import DatabaseAway, one_line
 from scheduling.dispatcher import Dispatcher
 from scheduling.executions import ExecutionLog
 from scheduling.executors import Executor, ProcessExecutor, ThreadExecutor
@@ -89,8 +90,10 @@ class Engine:
                 return SchedulerInstance.objects.create(
                     host=socket.gethostname(), pid=os.getpid(), process_started=psutil.Process().create_time()
                 )
-            except (DatabaseError, InterfaceError) as error:
-                logger.warning("The database cannot be reached, trying again in %s s: %s", RETRY_SECONDS, error)
+            except DatabaseAway as error:
+                logger.warning(
+                    "The database cannot be reached, trying again in %s s: %s", RETRY_SECONDS, one_line(error)
+                )
                 connection.close()
                 self._stop.wait(RETRY_SECONDS)
         return None
@@ -98,8 +101,10 @@ class Engine:
     def _try_lock(self) -> bool:
         try:
             return self._lock.acquire()
-        except (DatabaseError, InterfaceError, OSError) as error:
-            logger.warning("The leader lock cannot be asked for, trying again in %s s: %s", RETRY_SECONDS, error)
+        except (DatabaseAway, OSError) as error:
+            logger.warning(
+                "The leader lock cannot be asked for, trying again in %s s: %s", RETRY_SECONDS, one_line(error)
+            )
             self._stop.wait(RETRY_SECONDS)
             return False
 
@@ -126,8 +131,8 @@ class Engine:
             bell.start()
             self._dispatcher.lead(epoch)
             self._scheduler.start()
-        except (DatabaseError, InterfaceError) as error:
-            logger.warning("Leading was interrupted by the database: %s", error)
+        except DatabaseAway as error:
+            logger.warning("Leading was interrupted by the database: %s", one_line(error))
             connection.close()
             self._stop.wait(RETRY_SECONDS)
         finally:
@@ -171,8 +176,8 @@ class Engine:
                 if self._scheduler is not None and not self._lock.is_held():
                     logger.warning("The leader lock is gone.")
                     self._leadership_lost()
-            except (DatabaseError, InterfaceError) as error:
-                logger.warning("The heartbeat cannot be written: %s", error)
+            except DatabaseAway as error:
+                logger.warning("The heartbeat cannot be written: %s", one_line(error))
                 connection.close()
         connection.close()
 
@@ -183,8 +188,8 @@ class Engine:
             SchedulerInstance.objects.filter(pk=self._instance.pk).update(
                 state=state, heartbeat_at=timezone.now(), ended_at=ended
             )
-        except (DatabaseError, InterfaceError) as error:
-            logger.warning("The state “%s” of this process cannot be written: %s", state, error)
+        except DatabaseAway as error:
+            logger.warning("The state “%s” of this process cannot be written: %s", state, one_line(error))
             connection.close()
 
     def _end(self) -> None:
@@ -211,8 +216,10 @@ class Engine:
             try:
                 if runs.hand_back(run, reason):
                     logger.info("Run %s is handed back.", run.pk)
-            except (DatabaseError, InterfaceError) as error:
-                logger.warning("Run %s cannot be handed back, the next leader will find it: %s", run.pk, error)
+            except DatabaseAway as error:
+                logger.warning(
+                    "Run %s cannot be handed back, the next leader will find it: %s", run.pk, one_line(error)
+                )
                 connection.close()
         self._executions.stop()
         self._say(InstanceState.STOPPED)

@@ -13,10 +13,11 @@ from datetime import datetime
 from typing import Any
 
 from apscheduler import events
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob, DjangoJobExecution
 
+from scheduling.database import DatabaseAway, one_line
 from scheduling.store import CHUNK
 
 logger = logging.getLogger(__name__)
@@ -79,8 +80,8 @@ class ExecutionLog(threading.Thread):
         latest = {(row.job_id, row.run_time): row for row in noted}
         try:
             self._write(latest.values())
-        except (DatabaseError, InterfaceError) as error:
-            logger.warning("Execution rows cannot be written yet: %s", error)
+        except DatabaseAway as error:
+            logger.warning("Execution rows cannot be written yet: %s", one_line(error))
             connection.close()
             with self._lock:
                 self._events = noted + self._events

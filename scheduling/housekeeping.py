@@ -6,9 +6,10 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import connection
 from django.utils import timezone
 
+from scheduling.database import DatabaseAway, one_line
 from scheduling.models import InstanceState, SchedulerInstance
 
 logger = logging.getLogger(__name__)
@@ -27,8 +28,8 @@ def note_stale_heartbeats() -> None:
         if silent:
             logger.warning("%s scheduler process(es) went silent and count as lost.", silent)
         SchedulerInstance.objects.filter(ended_at__lt=now - KEEP_ENDED_INSTANCES).delete()
-    except (DatabaseError, InterfaceError) as error:
-        logger.warning("Stale heartbeats cannot be looked for now: %s", error)
+    except DatabaseAway as error:
+        logger.warning("Stale heartbeats cannot be looked for now: %s", one_line(error))
     finally:
         connection.close()
 

@@ -13,10 +13,11 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import IO, Any
 
-from django.db import DatabaseError, InterfaceError, connection, connections, transaction
+from django.db import connection, connections, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from scheduling.database import DatabaseAway, one_line
 from scheduling.models import InstanceState, Leadership, SchedulerInstance
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class AdvisoryLock(LeaderLock):
             with self._connection.cursor() as cursor:
                 cursor.execute("SELECT pg_try_advisory_lock(%s)", [ADVISORY_KEY])
                 return bool(cursor.fetchone()[0])
-        except (DatabaseError, InterfaceError):
+        except DatabaseAway:
             self._drop()
             raise
 
@@ -77,8 +78,8 @@ class AdvisoryLock(LeaderLock):
                     [ADVISORY_KEY],
                 )
                 return bool(cursor.fetchone()[0])
-        except (DatabaseError, InterfaceError) as error:
-            logger.warning("The connection that holds the leader lock is gone: %s", error)
+        except DatabaseAway as error:
+            logger.warning("The connection that holds the leader lock is gone: %s", one_line(error))
             self._drop()
             return False
 
@@ -91,8 +92,8 @@ class AdvisoryLock(LeaderLock):
         if broken is not None:
             try:
                 broken.close()
-            except (DatabaseError, InterfaceError) as error:
-                logger.debug("Closing the leader lock's connection: %s", error)
+            except DatabaseAway as error:
+                logger.debug("Closing the leader lock's connection: %s", one_line(error))
 
 
 class FileLock(LeaderLock):

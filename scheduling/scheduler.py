@@ -14,9 +14,10 @@ from apscheduler import events
 from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.base import STATE_STOPPED
 from apscheduler.schedulers.blocking import BlockingScheduler
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import connection
 
 from scheduling import housekeeping
+from scheduling.database import DatabaseAway, one_line
 from scheduling.fires import Fired
 from scheduling.leader import LostLeadership
 from scheduling.models import Run, RunStatus
@@ -92,11 +93,11 @@ class FireScheduler(BlockingScheduler):  # type: ignore[misc]
             self._apply_changes()
             fired = self._store.fire(datetime.now(UTC))
         except LostLeadership as error:
-            logger.warning("This process no longer leads: %s", error)
+            logger.warning("This process no longer leads: %s", one_line(error))
             self.lost = True
             return 0.0
-        except (DatabaseError, InterfaceError) as error:
-            logger.warning("The database cannot be used, trying again in %s s: %s", RETRY_SECONDS, error)
+        except DatabaseAway as error:
+            logger.warning("The database cannot be used, trying again in %s s: %s", RETRY_SECONDS, one_line(error))
             connection.close()
             return RETRY_SECONDS
         except Exception:

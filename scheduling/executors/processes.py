@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import connection
 from django.utils.translation import gettext as _
 
 from scheduling import runs
+from scheduling.database import DatabaseAway, one_line
 from scheduling.executors import child
 from scheduling.executors.base import Ended, Executor
 from scheduling.models import ExecutorAlias, Run
@@ -147,9 +148,9 @@ class ProcessExecutor(Executor):
                 ended = runs.end_dead(entry.run, _death(exit_code))
             else:
                 ended = Run.objects.filter(pk=entry.run.pk).first()
-        except (DatabaseError, InterfaceError) as error:
+        except DatabaseAway as error:
             # The sweep for runs without a child, in the dispatcher, ends this one when the database is back.
-            logger.warning("The end of run %s cannot be noted yet: %s", entry.run.pk, error)
+            logger.warning("The end of run %s cannot be noted yet: %s", entry.run.pk, one_line(error))
             connection.close()
         entry.process.close()
         with self._lock:

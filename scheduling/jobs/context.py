@@ -12,10 +12,11 @@ import threading
 from datetime import datetime
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from scheduling.database import DatabaseAway, one_line
 from scheduling.models import Run, RunLog
 
 logger = logging.getLogger(__name__)
@@ -94,8 +95,10 @@ class RunContext:
                 held = Run.objects.claimed(self.run_id, self._token).update(**progress or {"claim_token": self._token})
                 if held:
                     RunLog.objects.bulk_create(RunLog.lines(self.run_id, lines), batch_size=500)
-        except (DatabaseError, InterfaceError) as error:
-            logger.warning("Run %s: its log could not be written, will be tried again: %s", self.run_id, error)
+        except DatabaseAway as error:
+            logger.warning(
+                "Run %s: its log could not be written, will be tried again: %s", self.run_id, one_line(error)
+            )
             connection.close()
             with self._lock:
                 self._lines = lines + self._lines

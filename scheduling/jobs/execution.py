@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from scheduling.database import DatabaseAway, one_line
 from scheduling.jobs.context import RunCancelled, RunContext
 from scheduling.jobs.registry import JobError, JobResult, registry
 from scheduling.models import Run, RunStatus, Schedule
@@ -24,7 +25,7 @@ from scheduling.models import Run, RunStatus, Schedule
 logger = logging.getLogger(__name__)
 
 DATABASE_PATIENCE_SECONDS = 120.0
-"""How long the end of a run waits for a database that went away."""
+"""How long the begin and the end of a run wait for a database that went away."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,24 @@ def execute_scheduled_scraping(
     if run_id is None:
         assert schedule_id is not None
         return Schedule.objects.get(pk=schedule_id).run_now()[0]
-    started = Run.objects.claimed(run_id, claim_token).update(started_at=timezone.now(), pid=os.getpid())
-    if not started:
+    run = _patiently(lambda: _begin(run_id, claim_token), run_id)
+    if run is None:
         logger.warning("Run %s was not started: it is no longer held under this claim.", run_id)
         return None
-    run = Run.objects.get(pk=run_id)
     context = RunContext(run)
     if on_context:
         on_context(context)
     context.open()
     outcome = _call(run, context)
     context.close()
-    return _finish(run, outcome)
+    return _patiently(lambda: finish(run_id, claim_token, outcome), run_id)
+
+
+def _begin(run_id: int, claim_token: str) -> Run | None:
+    """Note that the run begins in this process; return its row, or None if it is no longer held."""
+    if not Run.objects.claimed(run_id, claim_token).update(started_at=timezone.now(), pid=os.getpid()):
+        return None
+    return Run.objects.get(pk=run_id)
 
 
 def _call(run: Run, context: RunContext) -> Outcome:
@@ -85,17 +92,17 @@ def _call(run: Run, context: RunContext) -> Outcome:
     return Outcome(status, result.outcome, summary=result.summary)
 
 
-def _finish(run: Run, outcome: Outcome) -> Run | None:
-    """Write how the run ended; a database that went away is waited for, since the work is done."""
+def _patiently(step: Callable[[], Run | None], run_id: int) -> Run | None:
+    """Do one step at the begin or end of a run; a database that went away is waited for."""
     deadline = time.monotonic() + DATABASE_PATIENCE_SECONDS
     pause = 0.2
     while True:
         try:
-            return finish(run.pk, run.claim_token, outcome)
-        except (DatabaseError, InterfaceError) as error:
+            return step()
+        except DatabaseAway as error:
             if time.monotonic() > deadline:
                 raise
-            logger.warning("Run %s has ended but cannot be written yet: %s", run.pk, error)
+            logger.warning("Run %s waits for the database: %s", run_id, one_line(error))
             connection.close()
             time.sleep(pause)
             pause = min(pause * 2, 5.0)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import psutil
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django_apscheduler.models import DjangoJobExecution
 
 from scheduling.models import Cause, InstanceState, Run, RunStatus, Schedule, SchedulerInstance
@@ -251,3 +251,34 @@ def test_a_sigterm_to_the_whole_group_still_lets_runs_end(start_scheduler: Start
     run.refresh_from_db()
     assert (run.status, run.outcome) == (RunStatus.SUCCEEDED, "Slept well.")
     wait_until(lambda: not scheduler.survivors(), 2, "the end of all children")
+
+
+def test_a_database_that_goes_away_and_comes_back_is_survived(start_scheduler: Start, on_postgresql: bool) -> None:
+    scheduler = start_scheduler(NEWSS_SQLITE_BUSY_SECONDS="0.2")
+    schedule = factories.schedule(interval_seconds=1)
+    first_ended(schedule)
+    long_run, _ = Run.objects.start(job="sleep", parameters={"seconds": 3}, cause=Cause.MANUAL)
+    wait_until(lambda: Run.objects.running().filter(pk=long_run.pk, pid__isnull=False).exists())
+    if on_postgresql:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            assert cursor.fetchone()[0] >= 2
+    else:
+        with transaction.atomic():
+            # IMMEDIATE: nobody else can write, and the scheduler's patience of 0.2 s ends.
+            wait_until(lambda: "trying again" in scheduler.output, what="a complaint about the database")
+    came_back = datetime.now(UTC)
+    wait_until(
+        lambda: Run.objects.executed().filter(schedule=schedule, scheduled_for__gt=came_back).exists(),
+        what="a fire after the database came back",
+    )
+    wait_until(lambda: not Run.objects.active().filter(pk=long_run.pk).exists())
+    long_run.refresh_from_db()
+    assert (long_run.status, long_run.outcome) == (RunStatus.SUCCEEDED, "Slept well.")
+    due_times = list(Run.objects.filter(schedule=schedule).values_list("scheduled_for", flat=True))
+    assert len(due_times) == len(set(due_times))
+    assert scheduler.process.poll() is None
+    assert "Traceback" not in scheduler.output

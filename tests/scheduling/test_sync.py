@@ -99,4 +99,4 @@ def test_a_foreign_job_in_the_same_table_is_left_alone() -> None:
     clockwork = Clockwork()
     clockwork.sync.everything(now())
     assert clockwork.store.fire(now()).runs == []
-    assert DjangoJob.objects.get().job_state == b"theirs"
+    assert bytes(DjangoJob.objects.get().job_state) == b"theirs"
