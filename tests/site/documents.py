@@ -19,6 +19,9 @@ _HTML: Final = "text/html; charset=utf-8"
 _XML: Final = "application/xml; charset=utf-8"
 _TEXT: Final = "text/plain; charset=utf-8"
 
+ABOUT: Final = "This outlet is part of the sample news site of NEWSS. Its people, places and events are invented."
+PRIVATE: Final = "You were asked not to come here."
+
 
 @dataclass(frozen=True)
 class Document:
@@ -39,6 +42,16 @@ class Document:
         return gzip.compress(self.body, mtime=0)
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a document is made, and the state of the stories it is made of: while that is equal, so is the document."""
+
+    make: Callable[[], str]
+    content_type: str
+    modified: datetime
+    state: object
+
+
 class Documents:
     """Every document of every outlet, as of the site's clock."""
 
@@ -51,40 +64,40 @@ class Documents:
 
     def get(self, outlet: Outlet, path: str) -> Document | None:
         """Return the document at a path without its query, or None if there is none (yet)."""
-        stories = self._site.stories(outlet)
+        recipe = self._recipe(outlet, path)
+        if recipe is None:
+            return None
+        known = self._kept.get((outlet.key, path))
+        if known is None or known[0] != recipe.state:
+            document = Document(recipe.make().encode(), recipe.content_type, recipe.modified)
+            self._kept[outlet.key, path] = known = (recipe.state, document)
+        return known[1]
+
+    def _recipe(self, outlet: Outlet, path: str) -> Recipe | None:
+        base, stories = self._site.base(outlet), self._site.stories(outlet)
         if path.startswith(_STORY_PREFIX):
-            return self._story(outlet, path, stories)
-        render = self._renderers(outlet, stories).get(path)
-        if render is None and path.startswith(_MEDIA_PREFIX):
-            slug = path.removeprefix(_MEDIA_PREFIX).removesuffix(".svg")
-            render = (lambda: pages.render_picture(slug), "image/svg+xml") if slug.replace("-", "").isalnum() else None
-        if render is None:
-            return None
-        make, content_type = render
-        modified = feeds.last_change(stories) if stories else self._epoch
-        return self._keep(outlet, path, (len(stories), modified, len(render)), make, content_type, modified)
+            return _story(base, stories, path.removeprefix(_STORY_PREFIX))
+        if path.startswith(_MEDIA_PREFIX):
+            return self._picture(path.removeprefix(_MEDIA_PREFIX).removesuffix(".svg"), stories)
+        if path.startswith(_SECTION_PREFIX):
+            return self._section(outlet, stories, path)
+        return self._fixed(outlet, path) or self._listing(outlet, path, stories)
 
-    def _story(self, outlet: Outlet, path: str, stories: list[PublishedStory]) -> Document | None:
-        slug = path.removeprefix(_STORY_PREFIX)
-        place = next((i for i, story in enumerate(stories) if story.slug == slug), None)
-        if place is None:
-            return None
-        story, earlier = stories[place], stories[place + 1 :]
-        base = self._site.base(outlet)
-        state = (story.updated, story.extra)
-        return self._keep(
-            outlet, path, state, lambda: pages.render_story(story, base, earlier), _HTML, story.updated
-        )
-
-    def _renderers(
-        self, outlet: Outlet, stories: list[PublishedStory]
-    ) -> dict[str, tuple[Callable[[], str], str]]:
+    def _fixed(self, outlet: Outlet, path: str) -> Recipe | None:
+        """Return what does not depend on the stories."""
         base = self._site.base(outlet)
         table: dict[str, tuple[Callable[[], str], str]] = {
-            "/": (lambda: pages.render_home(outlet, base, stories), _HTML),
             "/robots.txt": (lambda: feeds.render_robots(outlet, base, self._crawl_delay), _TEXT),
             "/about": (lambda: pages.render_notice(outlet, base, "About us", ABOUT), _HTML),
             "/private/staff": (lambda: pages.render_notice(outlet, base, "Staff", PRIVATE), _HTML),
+        }
+        return Recipe(*table[path], self._epoch, None) if path in table else None
+
+    def _listing(self, outlet: Outlet, path: str, stories: list[PublishedStory]) -> Recipe | None:
+        """Return what lists all stories: the home page, the feed, the sitemaps."""
+        base = self._site.base(outlet)
+        table: dict[str, tuple[Callable[[], str], str]] = {
+            "/": (lambda: pages.render_home(outlet, base, stories), _HTML),
             outlet.feed_path: (
                 lambda: feeds.render_feed(outlet, base, stories),
                 f"{FEED_TYPES[outlet.feed]}; charset=utf-8",
@@ -93,31 +106,33 @@ class Documents:
         if outlet.sitemaps:
             table["/sitemap.xml"] = (lambda: feeds.render_sitemap(base, stories), _XML)
             table["/news-sitemap.xml"] = (lambda: feeds.render_news_sitemap(outlet, stories), _XML)
-        for section in {story.story.section for story in stories}:
-            table[pages.section_path(section)] = (_section(outlet, base, stories, section), _HTML)
-        return table
+        return Recipe(*table[path], self._modified(stories), _state(stories)) if path in table else None
 
-    def _keep(
-        self,
-        outlet: Outlet,
-        path: str,
-        state: object,
-        make: Callable[[], str],
-        content_type: str,
-        modified: datetime,
-    ) -> Document:
-        known = self._kept.get((outlet.key, path))
-        if known is None or known[0] != state:
-            known = (state, Document(make().encode(), content_type, modified))
-            self._kept[outlet.key, path] = known
-        return known[1]
+    def _section(self, outlet: Outlet, stories: list[PublishedStory], path: str) -> Recipe | None:
+        chosen = [story for story in stories if pages.section_path(story.story.section) == path]
+        if not chosen:
+            return None
+        base, section = self._site.base(outlet), chosen[0].story.section
+        return Recipe(
+            lambda: pages.render_home(outlet, base, chosen, section), _HTML, self._modified(chosen), _state(chosen)
+        )
 
+    def _picture(self, slug: str, stories: list[PublishedStory]) -> Recipe | None:
+        if slug not in {story.slug for story in stories}:
+            return None
+        return Recipe(lambda: pages.render_picture(slug), "image/svg+xml", self._epoch, None)
 
-ABOUT: Final = "This outlet is part of the sample news site of NEWSS. Its people, places and events are invented."
-PRIVATE: Final = "You were asked not to come here."
+    def _modified(self, stories: list[PublishedStory]) -> datetime:
+        return feeds.last_change(stories) if stories else self._epoch
 
 
-def _section(outlet: Outlet, base: str, stories: list[PublishedStory], section: str) -> Callable[[], str]:
-    """Bind the loop variable: a lambda in the loop would see the last section only."""
-    chosen = [story for story in stories if story.story.section == section]
-    return lambda: pages.render_home(outlet, base, chosen, section)
+def _story(base: str, stories: list[PublishedStory], slug: str) -> Recipe | None:
+    place = next((i for i, story in enumerate(stories) if story.slug == slug), None)
+    if place is None:
+        return None
+    story, earlier = stories[place], stories[place + 1 :]
+    return Recipe(lambda: pages.render_story(story, base, earlier), _HTML, story.updated, story.extra)
+
+
+def _state(stories: list[PublishedStory]) -> object:
+    return [(story.slug, story.extra) for story in stories]

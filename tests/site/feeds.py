@@ -1,4 +1,4 @@
-"""Feeds, sitemaps and robots.txt of an outlet as text. Every figure in them comes from the stories, none from the clock."""
+"""Feeds, sitemaps and robots.txt of an outlet as text. Every date in them is a story's; none is the clock's."""
 
 import json
 from collections.abc import Sequence
@@ -37,9 +37,11 @@ def render_rss(outlet: Outlet, base: str, stories: Sequence[PublishedStory]) -> 
         f'{XML_DECLARATION}<rss version="2.0" xmlns:atom="http://www.w3.org/2005/Atom"'
         ' xmlns:content="http://purl.org/rss/1.0/modules/content/" xmlns:dc="http://purl.org/dc/elements/1.1/"'
         ' xmlns:dcterms="http://purl.org/dc/terms/">\n<channel>\n'
-        f"<title>{escape(outlet.name)}</title>\n<link>{base}/</link>\n<description>{escape(outlet.tagline)}</description>\n"
-        f"<language>en</language>\n<lastBuildDate>{format_datetime(last_change(stories), usegmt=True)}</lastBuildDate>\n"
-        f'<atom:link href="{base}{outlet.feed_path}" rel="self" type="{FEED_TYPES["rss"]}"/>\n{items}\n</channel>\n</rss>\n'
+        f"<title>{escape(outlet.name)}</title>\n<link>{base}/</link>\n"
+        f"<description>{escape(outlet.tagline)}</description>\n<language>en</language>\n"
+        f"<lastBuildDate>{format_datetime(last_change(stories), usegmt=True)}</lastBuildDate>\n"
+        f'<atom:link href="{base}{outlet.feed_path}" rel="self" type="{FEED_TYPES["rss"]}"/>\n'
+        f"{items}\n</channel>\n</rss>\n"
     )
 
 
@@ -124,7 +126,9 @@ def _identity(story: PublishedStory) -> str:
 def render_sitemap(base: str, stories: Sequence[PublishedStory]) -> str:
     """Return the plain sitemap: the home page and every story, each with its last change."""
     entries = [(f"{base}/", last_change(stories)), *((story.url, story.updated) for story in stories)]
-    urls = "\n".join(f"<url><loc>{escape(url)}</loc><lastmod>{when.isoformat()}</lastmod></url>" for url, when in entries)
+    urls = "\n".join(
+        f"<url><loc>{escape(url)}</loc><lastmod>{when.isoformat()}</lastmod></url>" for url, when in entries
+    )
     return f'{XML_DECLARATION}<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{urls}\n</urlset>\n'
 
 

@@ -77,9 +77,7 @@ HEALTHY: Final = (
 BROKEN: Final = Outlet(
     "broken", "Broken Press", "Back in a moment", "127.0.0.14", domain="broken-press.example", broken=True
 )
-SLOW: Final = Outlet(
-    "slow", "Slow Gazette", "All in good time", "127.0.0.15", domain="slow-gazette.example", slow=True
-)
+SLOW: Final = Outlet("slow", "Slow Gazette", "All in good time", "127.0.0.15", domain="slow-gazette.example", slow=True)
 LEDGER: Final = Outlet(
     "ledger",
     "The Private Ledger",

@@ -86,7 +86,9 @@ def render_story(story: PublishedStory, base: str, earlier: Sequence[PublishedSt
         "section": escape(story.story.section),
         "section_path": section_path(story.story.section),
         "keywords": escape(", ".join(story.story.keywords)),
-        "tags": "".join(f'<li><a href="/about#{escape(word)}">{escape(word)}</a></li>' for word in story.story.keywords),
+        "tags": "".join(
+            f'<li><a href="/about#{escape(word)}">{escape(word)}</a></li>' for word in story.story.keywords
+        ),
         "by": words["by"],
         "authors": f" {words['and']} ".join(_author(name) for name in story.authors),
         "author_names": escape(f" {words['and']} ".join(story.authors)),
@@ -223,7 +225,8 @@ def _author(name: str) -> str:
 def _updated_line(story: PublishedStory, word: str) -> str:
     if not story.was_updated:
         return ""
-    return f'<span class="updated">{word} <time datetime="{story.updated.isoformat()}">{_in_words(story.updated)}</time></span>'
+    stamp = f'<time datetime="{story.updated.isoformat()}">{_in_words(story.updated)}</time>'
+    return f'<span class="updated">{word} {stamp}</span>'
 
 
 def _in_words(instant: datetime) -> str:

@@ -147,7 +147,9 @@ class Site:
         outlet = self._outlet(outlet)
         before = self.find(outlet, slug)
         if before is None:
-            raise LookupError(f"{outlet.name} has no story {slug!r} out; known: {[s.slug for s in self.stories(outlet)]}")
+            raise LookupError(
+                f"{outlet.name} has no story {slug!r} out; known: {[s.slug for s in self.stories(outlet)]}"
+            )
         # The instant is kept after the last one by a whole second: a validator of that grain must see the change.
         instant = max(self._clock(), before.updated.timestamp() + 1)
         known = self._updates.get((outlet.key, slug), ())

@@ -79,7 +79,9 @@ class SiteServer:
         """Return a feed's address by the outlet's key, or by the format for the healthy ones: rss, atom, json."""
         outlet = OUTLETS.get(name) or next((outlet for outlet in HEALTHY if outlet.feed == name), None)
         if outlet is None:
-            raise LookupError(f"no outlet and no feed format {name!r}; known: {', '.join([*OUTLETS, 'rss, atom, json'])}")
+            raise LookupError(
+                f"no outlet and no feed format {name!r}; known: {', '.join([*OUTLETS, 'rss, atom, json'])}"
+            )
         return outlet.base(self.port) + outlet.feed_path
 
     def stories(self, outlet: str) -> list[PublishedStory]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import json
 import socket
 import time
 from collections.abc import Sequence
@@ -122,7 +121,9 @@ class Service:
             case "/outlets":
                 return web.json_response([self._describe(outlet) for outlet in OUTLETS.values()])
             case "/update":
-                return self._update(request.query.get("outlet", ""), request.query.get("slug", ""), await request.text())
+                return self._update(
+                    request.query.get("outlet", ""), request.query.get("slug", ""), await request.text()
+                )
             case _:
                 paths = ["/stats", "/reset", "/outlets", "/update?outlet=KEY&slug=SLUG (POST, the paragraph as body)"]
                 return web.json_response({"paths": paths}, status=200 if request.path == "/" else 404)
@@ -193,8 +194,3 @@ def accepts_gzip(header: str) -> bool:
 
 def _aware(instant: datetime) -> datetime:
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-
-
-def to_json(value: object) -> str:
-    """Return a value as JSON for a person to read."""
-    return json.dumps(value, indent=1, ensure_ascii=False)

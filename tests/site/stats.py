@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TypedDict
 
 
@@ -67,7 +68,7 @@ class Stats:
 
 def _figures(host: _Host) -> HostStats:
     starts = sorted(record["time"] for record in host.requests)
-    gaps = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(starts)]
     return {
         "requests": [record.copy() for record in host.requests],
         "most_at_once": host.most_at_once,
