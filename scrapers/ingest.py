@@ -56,7 +56,8 @@ class Entry:
         except ValueError:
             url = ""
         # A feed that changes the tracking parameters at each poll still means the same item.
-        return cls(item, hashlib.sha256(clean(f"{item.guid}\n{url}").encode()).hexdigest(), url)
+        name = f"{item.guid}\n{url}" if item.guid or url else f"\n\n{item.title}"
+        return cls(item, hashlib.sha256(clean(name).encode()).hexdigest(), url)
 
 
 @dataclass(frozen=True)
@@ -162,11 +163,11 @@ def _links_by_url(source_id: int, articles: dict[str, Article]) -> dict[str, Art
 
 def _status(entry: Entry, link: ArticleSource | None, passed: PassedItem | None, article: Article | None) -> Status:
     updated = entry.item.updated
-    looked_at = [link.item_updated_at or link.first_seen_at] if link else []
-    looked_at += [passed.item_updated_at or passed.at] if passed else []
-    if not looked_at:
+    if link is None and passed is None:
         return Status(Outcome.DUPLICATE if article is not None else None)
-    if updated is None or updated <= max(looked_at):
+    # The entry's own times are compared: clocks differ, and many feeds write no seconds. A first one is an update too.
+    before = [known.item_updated_at for known in (link, passed) if known and known.item_updated_at]
+    if updated is None or any(updated <= moment for moment in before):
         return Status(Outcome.KNOWN)
     return Status(refresh=link.article_id if link else None)
 

@@ -61,6 +61,9 @@ class ExtractPool:
     def _running(self) -> ProcessPoolExecutor:
         if self._executor is None:
             context = multiprocessing.get_context("forkserver")
+            if multiprocessing.parent_process() is not None:
+                # The child of a run starts a forkserver of its own; it imports once what all its children need.
+                context.set_forkserver_preload([read_page.__module__])
             reader, self._lifeline = context.Pipe(duplex=False)
             self._executor = ProcessPoolExecutor(
                 conf.extract_processes(), mp_context=context, initializer=_live_with_parent, initargs=(reader,)

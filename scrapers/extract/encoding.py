@@ -36,13 +36,16 @@ _LOOK_AT = 64 * 1024
 def decode(body: bytes, content_type: str) -> str:
     """Return the text of a page from its bytes and its Content-Type header.
 
-    Byte order mark, header, the page's own declaration, UTF-8, in this order, the first that fits without an error; a
-    page that fits none is looked at by charset-normalizer, and at last read as UTF-8 with replacement characters.
+    Byte order mark, UTF-8, header, the page's own declaration, in this order, the first that fits without an error; a
+    page that fits none is looked at by charset-normalizer, and at last read as UTF-8 with replacement characters. UTF-8
+    comes before what is declared, since nothing else fits it by chance, while outdated declarations are common.
     """
     for mark, name in _BOMS:
         if body.startswith(mark):
             return body.decode(name, "replace")
-    for name in (*_declared(body, content_type), "utf-8"):
+    # Encodings that switch by escape sequences (ISO-2022-JP) are made of ASCII bytes and would fit UTF-8.
+    names = _declared(body, content_type)
+    for name in [*names, "utf-8"] if b"\x1b" in body else ["utf-8", *names]:
         try:
             return body.decode(_ALIASES.get(name.lower(), name))
         except (UnicodeDecodeError, LookupError):

@@ -12,6 +12,9 @@ from lxml.html import HtmlElement
 from scrapers.extract.encoding import decode
 from scrapers.extract.metadata import Metadata, read_metadata
 
+ENOUGH_CHARACTERS = 400
+"""A text that the strict way of extraction finds and that is shorter than this may not be all of it."""
+
 
 @dataclass(frozen=True)
 class Page:
@@ -45,9 +48,15 @@ def read_fragment(html: str) -> str:
 
 
 def _text(tree: HtmlElement, url: str) -> str:
-    # Comments of readers are not the article.
-    found = trafilatura.extract(tree, url=url, include_comments=False)
-    return found.strip() if found else ""
+    """Return the text without what stands around it; where the strict way finds little, the usual way decides."""
+    found = ""
+    for strict in (True, False):
+        # Comments of readers are not the article.
+        result = trafilatura.extract(tree, url=url, include_comments=False, favor_precision=strict)
+        found = result.strip() if result else found
+        if len(found) >= ENOUGH_CHARACTERS:
+            break
+    return found
 
 
 def _lines(tree: HtmlElement) -> str:

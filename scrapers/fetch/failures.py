@@ -159,7 +159,7 @@ def classify(error: BaseException, host: str) -> CollectError:
         FailureClass.TIMEOUT: _t("%(host)s did not answer in time."),
         FailureClass.TLS: _t("No secure connection to %(host)s: %(detail)s"),
         FailureClass.ADDRESS_REFUSED: _t(
-            "%(host)s is at %(detail)s, which is not a public address; NEWSS_ALLOW_NETWORKS can allow it."
+            "%(host)s has the address %(detail)s, which is not a public one; NEWSS_ALLOW_NETWORKS can allow it."
         ),
         FailureClass.BAD_ADDRESS: _t("The address of %(host)s cannot be used: %(detail)s"),
         FailureClass.BAD_ANSWER: _t("%(host)s sent an answer that cannot be read: %(detail)s"),

@@ -15,8 +15,8 @@ from django.conf import settings
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-#: Public by number, yet a cloud provider's host of secrets: Azure's wire server.
-_METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
+#: Public as far as Python knows, yet nobody's web server: IETF protocol assignments, Azure's wire server.
+_SPECIAL = (ipaddress.ip_network("192.0.0.0/24"), ipaddress.ip_network("168.63.129.16/32"))
 #: IPv6 forms that carry an IPv4 address: NAT64 (RFC 6052, RFC 8215).
 _NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
 
@@ -64,4 +64,5 @@ def _embedded(ip: Address) -> ipaddress.IPv4Address | None:
 
 def _is_public(ip: Address) -> bool:
     # is_global alone lets multicast through; see https://docs.python.org/3/library/ipaddress.html
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified or ip in _METADATA)
+    special = ip.is_multicast or ip.is_reserved or ip.is_unspecified or any(ip in network for network in _SPECIAL)
+    return ip.is_global and not special

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 15.0
 """How long a lane is held without renewal."""
-RENEW_SECONDS = 4.0
+RENEW_SECONDS = 1.0
 """How often leases are renewed."""
 IDLE_SECONDS = 2.0
 """After how long a lane that nobody uses is given back."""
@@ -181,8 +181,6 @@ class Slots:
 
     @asynccontextmanager
     async def _own_lane(self, slots: HostSlots) -> AsyncIterator[Slot]:
-        while slots.idle:
-            await self._give_back(slots, slots.idle.pop(), Slot())
         lane = await self._take(slots, lanes=1)
         slot = Slot()
         try:
@@ -209,6 +207,8 @@ class Slots:
         """Wait for a free lane whose slot has come, and take it."""
         while True:
             await asyncio.sleep(max(0.0, slots.not_before - time.monotonic()))
+            while lanes == 1 and slots.idle:
+                await self._give_back(slots, slots.idle.pop(), Slot())
             values = {"host": slots.host_id, "lanes": lanes}
             rows = await self._database.run(
                 _execute, _TAKE, holder=self._holder, lease=LEASE_SECONDS, delay=slots.delay, **values
@@ -237,7 +237,7 @@ class Slots:
     async def _keep(self) -> None:
         """Renew the leases of this process, and give back what is idle or wanted by others."""
         while True:
-            await asyncio.sleep(RENEW_SECONDS / 2)
+            await asyncio.sleep(RENEW_SECONDS)
             if not any(slots.held for slots in self._hosts.values()):
                 continue
             try:

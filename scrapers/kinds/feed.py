@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import calendar
+import codecs
 import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from html import unescape
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import feedparser
 from django.utils.translation import gettext as _t
@@ -22,6 +23,18 @@ from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.kinds.base import Item, Listing
 
 _DOCTYPE = re.compile(rb"<!DOCTYPE[^>\[]*(\[.*?\]\s*)?>", re.IGNORECASE | re.DOTALL)
+_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
+#: How XML begins in encodings that are not made of ASCII; UTF-32 first, whose mark begins like that of UTF-16.
+_WIDE = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (b"<\0\0\0", "utf-32-le"),
+    (b"\0\0\0<", "utf-32-be"),
+    (b"<\0", "utf-16-le"),
+    (b"\0<", "utf-16-be"),
+)
 _TAG = re.compile(r"<[^>]*>")
 
 
@@ -48,6 +61,7 @@ class FeedKind:
 
 
 def _read_xml(body: bytes, url: str, content_type: str) -> Listing:
+    body, content_type = _as_utf8(body, content_type)
     # A document type is of no use in a feed and the only way to declare entities: without it there are none to expand.
     safe = _DOCTYPE.sub(b"", body, count=1) if b"<!" in body[:4096] else body
     parsed = feedparser.parse(
@@ -61,6 +75,15 @@ def _read_xml(body: bytes, url: str, content_type: str) -> Listing:
     language = str(parsed.feed.get("language", ""))[:20]
     items = tuple(_xml_item(entry, url, language) for entry in parsed.entries)
     return Listing(title=_plain(parsed.feed.get("title", "")), language=language, items=items)
+
+
+def _as_utf8(body: bytes, content_type: str) -> tuple[bytes, str]:
+    """Return a body in UTF-16 or UTF-32 in UTF-8, in which a document type can be seen; any other as it is."""
+    name = next((name for start, name in _WIDE if body.startswith(start)), None)
+    if name is None:
+        return body, content_type
+    text = _DECLARATION.sub("", body.decode(name, "replace").lstrip("\ufeff"), count=1)
+    return text.encode(), "application/xml; charset=utf-8"
 
 
 def _xml_item(entry: Any, base: str, language: str) -> Item:
@@ -91,7 +114,9 @@ def _entry_link(entry: Any) -> str:
 
 def _entry_authors(entry: Any) -> list[str]:
     names = [str(author.get("name", "")) for author in entry.get("authors", ()) if author.get("name")]
-    return names or ([str(entry.get("author"))] if entry.get("author") else [])
+    whole = str(entry.get("author", ""))
+    # feedparser takes a mail address to end after four letters of its last part and the rest to be a name.
+    return [whole] if len(names) < 2 and (not names or "@" in whole) else names
 
 
 def _entry_image(entry: Any) -> str:
@@ -174,10 +199,13 @@ def _address(value: str, base: str, *, relative: bool = True) -> str:
     if not value:
         return ""
     try:
+        if urlsplit(value).scheme and not is_fetchable(value):
+            return ""
         address = urljoin(base, value) if relative else value
     except ValueError:
         return ""
-    return address if is_fetchable(address) else ""
+    # feedparser resolves an address of nothing to that of the feed.
+    return address if is_fetchable(address) and address != base else ""
 
 
 def _plain(value: Any) -> str:

@@ -1,0 +1,102 @@
+"""The job's form, its words and its panel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+from scheduling.jobs import registry
+from scheduling.models import Tag
+from scrapers.models import ResultStatus, Source, SourceResult
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+NAME = "run_all_scrapers"
+
+
+@pytest.fixture
+def sources() -> list[Source]:
+    return [
+        Source.objects.create(name=name, url=f"http://{name.lower()}.example/") for name in ("A", "B", "C", "D", "2")
+    ]
+
+
+def clean(**parameters: Any) -> dict[str, Any]:
+    return registry.get(NAME).clean(parameters)
+
+
+def test_sources_and_tags_are_given_by_key_or_by_name(sources: list[Source]) -> None:
+    tag = Tag.objects.create(name="politics")
+    cleaned = clean(sources=["B", sources[0].pk, str(sources[2].pk)], tags=["politics"])
+    assert cleaned["sources"] == sorted([sources[0].pk, sources[1].pk, sources[2].pk])
+    assert cleaned["tags"] == [tag.pk]
+    assert clean(sources=["2"])["sources"] == [sources[4].pk], "a name of digits is a name"
+    assert clean() == {"sources": [], "tags": [], "query": "", "limit": None}
+    assert clean(**cleaned) == cleaned
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field", "words"),
+    [
+        ({"sources": ["Nobody"]}, "sources", "Nobody"),
+        ({"sources": [99999]}, "sources", "99999"),
+        ({"sources": "A"}, "sources", "list"),
+        ({"sources": [{"a": 1}]}, "sources", ""),
+        ({"sources": [None]}, "sources", ""),
+        ({"tags": ["nothing"]}, "tags", "nothing"),
+        ({"query": '"open'}, "query", "not closed"),
+        ({"limit": 0}, "limit", "1"),
+        ({"limit": "many"}, "limit", "number"),
+        ({"depth": 3}, "depth", "sources"),
+    ],
+)
+def test_bad_parameters_are_refused_by_name(parameters: Any, field: str, words: str, sources: list[Source]) -> None:
+    with pytest.raises(ValidationError) as error:
+        clean(**parameters)
+    assert list(error.value.message_dict) == [field]
+    assert words in " ".join(error.value.message_dict[field])
+
+
+def test_the_parameters_are_described_in_words(sources: list[Source], django_assert_num_queries: Any) -> None:
+    tag = Tag.objects.create(name="politics")
+    keys = [source.pk for source in sources]
+    with django_assert_num_queries(2):
+        words = registry.describe(NAME, {"sources": keys[:4], "tags": [tag.pk], "query": "a b", "limit": 5})
+    assert words == "4 sources: A, B, C and 1 more; tag politics; query “a b”; at most 5 new from each"
+    assert registry.describe(NAME, {}) == "all enabled sources"
+    assert registry.describe(NAME, {"sources": keys[:1]}) == "1 source: A"
+
+
+def test_the_panel_shows_each_source_in_one_query(sources: list[Source], django_assert_num_queries: Any) -> None:
+    run = factories.run(job=NAME)
+    for source in sources:
+        SourceResult.objects.create(
+            run=run, source=source, source_name=source.name, status=ResultStatus.OK, seen=3, new=2, known=1
+        )
+    SourceResult.objects.create(
+        run=run,
+        source_name="Gone <b>bold</b>",
+        status=ResultStatus.FAILED,
+        failure_class="dns",
+        error="The name <script> could not be found.",
+    )
+    with django_assert_num_queries(1):
+        html = registry.panel(run)
+    assert html.count("<tr>") == 7
+    assert "Gone &lt;b&gt;bold" in html and "<script>" not in html
+    assert _("name not found") in html and "error</span>" in html
+
+
+def test_the_panel_of_a_run_without_results_says_so() -> None:
+    assert "No source is done yet." in registry.panel(factories.run(job=NAME))
+
+
+def test_what_children_import_beforehand_can_be_imported() -> None:
+    import importlib
+
+    for name in registry.get(NAME).preload:
+        importlib.import_module(name)

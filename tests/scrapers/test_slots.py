@@ -1,0 +1,210 @@
+"""A host's delay and its requests at once, shared by tasks and by processes."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scrapers.database import DatabaseThread
+from scrapers.fetch import slots as module
+from scrapers.fetch.slots import HostSlots, Slots, create_lanes
+from scrapers.models import Host, HostLane
+from tests.scheduling.conftest import child_environment
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def host() -> Host:
+    made = Host.objects.create(scheme="http", host="h.example", port=80)
+    create_lanes(made, 4)
+    return made
+
+
+def with_slots(host: Host, delay: float, work: Any, concurrency: int = 4) -> Any:
+    async def main() -> Any:
+        database = DatabaseThread()
+        slots = Slots(database)
+        try:
+            return await work(slots, slots.add(host, delay, concurrency))
+        finally:
+            await slots.close()
+            await database.close()
+
+    return asyncio.run(main())
+
+
+class Watch:
+    """Notes when requests start and how many are under way."""
+
+    def __init__(self) -> None:
+        self.starts: list[float] = []
+        self.now = self.most = 0
+
+    async def request(self, slots: Slots, mine: HostSlots, seconds: float, connect: float = 0.0) -> None:
+        async with slots.request(mine) as slot:
+            await asyncio.sleep(connect)
+            self.starts.append(time.monotonic())
+            self.now += 1
+            self.most = max(self.most, self.now)
+            slot.answered()
+            await asyncio.sleep(seconds)
+            self.now -= 1
+
+    @property
+    def smallest_gap(self) -> float:
+        return min(b - a for a, b in pairwise(self.starts))
+
+
+def test_with_a_delay_requests_follow_one_another_however_long_connecting_takes(host: Host) -> None:
+    watch = Watch()
+
+    async def work(slots: Slots, mine: HostSlots) -> None:
+        connects = [0.15, 0.0, 0.1, 0.0, 0.05, 0.0]
+        await asyncio.gather(*(watch.request(slots, mine, 0.01, connect) for connect in connects))
+
+    with_slots(host, 0.2, work)
+    assert watch.most == 1
+    assert watch.smallest_gap >= 0.2
+
+
+def test_without_a_delay_as_many_as_allowed_are_under_way(host: Host) -> None:
+    watch = Watch()
+
+    async def work(slots: Slots, mine: HostSlots) -> None:
+        await asyncio.gather(*(watch.request(slots, mine, 0.05) for _ in range(12)))
+
+    with_slots(host, 0.0, work)
+    assert watch.most == 4
+
+
+def test_without_a_delay_a_request_costs_no_statement_of_its_own(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    statements: list[str] = []
+    original = module._execute
+    monkeypatch.setattr(module, "_execute", lambda sql, **values: statements.append(sql) or original(sql, **values))
+    watch = Watch()
+
+    async def work(slots: Slots, mine: HostSlots) -> None:
+        for _ in range(20):
+            await watch.request(slots, mine, 0.0)
+
+    with_slots(host, 0.0, work)
+    assert len(watch.starts) == 20
+    assert len(statements) == 2, "one to take the lane, one to give it back"
+
+
+def test_with_a_delay_a_request_costs_two_statements(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    statements: list[str] = []
+    original = module._execute
+    monkeypatch.setattr(module, "_execute", lambda sql, **values: statements.append(sql) or original(sql, **values))
+    watch = Watch()
+
+    async def work(slots: Slots, mine: HostSlots) -> None:
+        for _ in range(3):
+            await watch.request(slots, mine, 0.0)
+
+    with_slots(host, 0.1, work)
+    taken = [sql for sql in statements if sql in (module._TAKE, module._GIVE_BACK)]
+    # A clock that is read twice may find the slot some microseconds away once: then the take is repeated.
+    assert 6 <= len(taken) <= 9
+
+
+def test_all_lanes_are_free_afterwards_even_after_a_cancel(host: Host) -> None:
+    async def work(slots: Slots, mine: HostSlots) -> None:
+        watch = Watch()
+        tasks = [asyncio.create_task(watch.request(slots, mine, 30)) for _ in range(8)]
+        await asyncio.sleep(0.1)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    with_slots(host, 0.0, work)
+    assert not HostLane.objects.exclude(holder="").exists()
+
+
+def test_the_lane_of_a_process_that_died_is_free_when_its_lease_ends(host: Host) -> None:
+    HostLane.objects.update(holder="dead", leased_until=time.time() + 0.5)
+    watch, began = Watch(), time.monotonic()
+    with_slots(host, 0.1, lambda slots, mine: watch.request(slots, mine, 0.0))
+    assert time.monotonic() - began >= 0.4
+
+
+def test_a_request_alone_waits_for_all_others_and_keeps_them_off(host: Host) -> None:
+    watch = Watch()
+
+    async def alone(slots: Slots, mine: HostSlots) -> None:
+        async with slots.request(mine, alone=True):
+            assert watch.now == 0
+            await asyncio.sleep(0.1)
+            assert watch.now == 0
+
+    async def work(slots: Slots, mine: HostSlots) -> None:
+        others = [asyncio.create_task(watch.request(slots, mine, 0.2)) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        await alone(slots, mine)
+        await asyncio.gather(*others)
+
+    with_slots(host, 0.0, work)
+
+
+CHILD = """
+import asyncio, os, sys, time
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+import django; django.setup()
+from scrapers.database import DatabaseThread
+from scrapers.fetch.slots import Slots
+from scrapers.models import Host
+async def main():
+    database = DatabaseThread(); slots = Slots(database)
+    host = await database.run(Host.objects.get)
+    mine = slots.add(host, float(sys.argv[1]), 2)
+    async def one():
+        async with slots.request(mine) as slot:
+            began = time.time(); slot.answered()
+            await asyncio.sleep(float(sys.argv[3]))
+            print(began, time.time(), flush=True)
+    await asyncio.gather(*(one() for _ in range(int(sys.argv[2]))))
+    await slots.close(); await database.close()
+asyncio.run(main())
+"""
+
+
+def in_two_processes(delay: float, requests: int, seconds: float) -> tuple[list[tuple[float, float]], set[int]]:
+    """Return (start, end) of all requests in order, and how many each process made."""
+    command = [sys.executable, "-c", CHILD, str(delay), str(requests), str(seconds)]
+    children = [
+        subprocess.Popen(command, cwd=ROOT, env=child_environment(), stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    times, counts = [], set()
+    for child in children:
+        output = child.communicate(timeout=60)[0]
+        assert child.returncode == 0
+        rows = [tuple(map(float, line.split())) for line in output.splitlines()]
+        counts.add(len(rows))
+        times += rows
+    return sorted(times), counts  # type: ignore[return-value]
+
+
+def test_two_processes_share_the_delay_of_a_host(host: Host) -> None:
+    times, counts = in_two_processes(delay=0.2, requests=6, seconds=0.02)
+    assert counts == {6}
+    gaps = [after[0] - before[0] for before, after in pairwise(times)]
+    assert min(gaps) >= 0.2
+    assert all(after[0] >= before[1] for before, after in pairwise(times)), "one at once"
+
+
+def test_two_processes_share_the_requests_at_once_of_a_host(host: Host) -> None:
+    times, counts = in_two_processes(delay=0.0, requests=30, seconds=0.1)
+    assert counts == {30}
+    most = max(sum(began <= moment < ended for began, ended in times) for moment, _ended in times)
+    assert most == 2
