@@ -118,6 +118,7 @@ class Site:
         self._update_after = update_after
         self._clock = clock
         self._updates: dict[tuple[str, str], tuple[_Update, ...]] = {}
+        self._instants = {key: self._plan(outlet) for key, outlet in OUTLETS.items()}
 
     def base(self, outlet: Outlet) -> str:
         """Return the outlet's origin."""
@@ -127,7 +128,7 @@ class Site:
         """Return what is out, newest first."""
         outlet = self._outlet(outlet)
         now = self._clock()
-        instants = self._instants(outlet)
+        instants = self._instants[outlet.key]
         return [
             self._publish(outlet, story, instant, now)
             for story, instant in reversed(list(zip(load_stories(outlet.key), instants, strict=True)))
@@ -156,7 +157,8 @@ class Site:
         self._updates[outlet.key, slug] = (*known, _Update(instant, extra))
         return self._publish(outlet, before.story, before.published.timestamp(), instant)
 
-    def _instants(self, outlet: Outlet) -> list[float]:
+    def _plan(self, outlet: Outlet) -> list[float]:
+        """Return when each story of an outlet comes out, in seconds of Unix time."""
         stories = load_stories(outlet.key)
         count = len(stories) if self._show_all else min(self._start, len(stories))
         step = (BACKLOG_SECONDS - FRESH_SECONDS) / count if count else 0.0
