@@ -129,7 +129,7 @@ def test_a_host_is_known_once_by_scheme_name_and_port() -> None:
     host = Host.objects.create(scheme="http", host="courier.example", port=80)
     Host.objects.create(scheme="https", host="courier.example", port=443)
     refused(Host.objects.create, scheme="http", host="courier.example", port=80)
-    refused(Host.objects.create, scheme="gopher", host="courier.example", port=70)
+    refused(Host.objects.create, scheme="ftp", host="courier.example", port=21)
     refused(Host.objects.create, scheme="http", host="other.example", port=0)
     refused(Host.objects.create, scheme="http", host="slow.example", port=80, crawl_delay=-1)
     HostLane.objects.create(host=host, number=0)

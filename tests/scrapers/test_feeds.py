@@ -164,9 +164,9 @@ def test_nothing_is_an_empty_answer(body: bytes) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        "<html><body>We moved!</body></html>", "abc", "<?xml version='1.0'?><note>hi</note>", "{", "{}", '{"items": []}',
-        '{"version": "https://jsonfeed.org/version/1", "items": 3}', "{" * 100_000, "[" * 100_000, "\x89PNG\r\n",
-        "%PDF-1.7",
+        "<html><body>We moved!</body></html>", "abc", "<?xml version='1.0'?><note>hi</note>", "{", "{}",
+        '{"items": []}', '{"version": "https://jsonfeed.org/version/1", "items": 3}', "{" * 100_000, "[" * 100_000,
+        "\x89PNG\r\n", "%PDF-1.7",
     ],
 )  # fmt: skip
 def test_what_is_no_feed_is_told_so(body: str) -> None:
