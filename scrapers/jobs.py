@@ -92,14 +92,29 @@ class CollectForm(JobForm):
 
 def describe(parameters: dict[str, Any]) -> str:
     """Return in words what would be collected."""
+    return describe_all([parameters])[0]
+
+
+def describe_all(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return in words what would be collected for many parameters, with one look-up of names for all."""
+    sources = _names(Source, {key for row in rows for key in row.get("sources") or []})
+    tags = _names(Tag, {key for row in rows for key in row.get("tags") or []})
+    return [_words(row, sources, tags) for row in rows]
+
+
+def _names(model: type[Source] | type[Tag], keys: set[int]) -> dict[int, str]:
+    return dict(model._default_manager.filter(pk__in=keys).order_by("name").values_list("pk", "name")) if keys else {}
+
+
+def _words(parameters: dict[str, Any], source_names: dict[int, str], tag_names: dict[int, str]) -> str:
     parts = []
     sources, tags = parameters.get("sources") or [], parameters.get("tags") or []
     if sources:
-        names = list(Source.objects.filter(pk__in=sources).values_list("name", flat=True))
+        names = [name for key, name in source_names.items() if key in sources]
         number = ngettext("%d source", "%d sources", len(sources)) % len(sources)
         parts.append(f"{number}: {_listed(names)}" if names else number)
     if tags:
-        names = list(Tag.objects.filter(pk__in=tags).values_list("name", flat=True))
+        names = [name for key, name in tag_names.items() if key in tags]
         parts.append(f"{ngettext('tag', 'tags', len(tags))} {_listed(names)}")
     if not parts:
         parts.append(_t("all enabled sources"))
@@ -121,6 +136,7 @@ def panel(run: Run) -> SafeString:
     label=_("Collect news"),
     form=CollectForm,
     describe=describe,
+    describe_all=describe_all,
     panel=panel,
     preload=("aiohttp", "lxml.html", "trafilatura", "feedparser", "scrapers.collect", "scrapers.pool"),
 )

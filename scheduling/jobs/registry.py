@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -44,8 +44,9 @@ F = TypeVar("F", bound=JobFunction)
 class Job:
     """A registered job.
 
-    `describe(parameters)` says in words what would run; `panel(run)` returns the HTML of its results on the run's
-    page; `preload` names modules that the parent of all child processes imports once.
+    `describe(parameters)` says in words what would run, and `describe_all` the same for many at once where that saves
+    queries; `panel(run)` returns the HTML of its results on the run's page; `preload` names modules that the parent of
+    all child processes imports once.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Job:
     panel: Callable[[Run], SafeString] | None = None
     executor: str = "processes"
     preload: tuple[str, ...] = ()
+    describe_all: Callable[[Sequence[dict[str, Any]]], list[str]] | None = None
 
     def complete(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Return stored parameters with the defaults of those that are missing (the form grew since).
@@ -140,6 +142,18 @@ class Registry:
             return ", ".join(f"{key}: {value}" for key, value in parameters.items() if value not in (None, "", []))
         return definition.describe(parameters)
 
+    def describe_all(self, rows: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
+        """Return the words of many (job, parameters), in order; a job that can describes its own all at once."""
+        words: dict[int, str] = {}
+        for name in {name for name, _parameters in rows}:
+            mine = [index for index, row in enumerate(rows) if row[0] == name]
+            definition = self._jobs.get(name)
+            if definition is not None and definition.describe_all is not None:
+                words |= dict(zip(mine, definition.describe_all([rows[index][1] for index in mine]), strict=True))
+            else:
+                words |= {index: self.describe(*rows[index]) for index in mine}
+        return [words[index] for index in range(len(rows))]
+
     def panel(self, run: Run) -> SafeString:
         """Return the HTML that a run's job brings along for the run's page."""
         definition = self._jobs.get(run.job)
@@ -162,11 +176,12 @@ def job(
     panel: Callable[[Run], SafeString] | None = None,
     executor: str = "processes",
     preload: tuple[str, ...] = (),
+    describe_all: Callable[[Sequence[dict[str, Any]]], list[str]] | None = None,
 ) -> Callable[[F], F]:
     """Register the decorated function as a job; it is called as `function(context, **parameters)`."""
 
     def register(function: F) -> F:
-        registry.add(Job(name, label, function, form, describe, panel, executor, preload))
+        registry.add(Job(name, label, function, form, describe, panel, executor, preload, describe_all))
         return function
 
     return register
