@@ -9,3 +9,7 @@ class ScrapersConfig(AppConfig):
 
     name = "scrapers"
     verbose_name = _("Collecting")
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from scrapers import checks  # noqa: F401  registers

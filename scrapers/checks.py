@@ -1,0 +1,43 @@
+"""System checks of collecting's settings; each has a stable id, the fault and what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+
+from scrapers import conf
+from scrapers.fetch.safety import allowed_networks
+
+_MAY_BE_ZERO = frozenset({"NEWSS_HOST_DELAY_SECONDS", "NEWSS_CRAWL_DELAY_MAX_SECONDS", "NEWSS_EXTRACT_PROCESSES"})
+
+
+@register()
+def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Check networks (scrapers.E001), numbers (E002), and that servers can tell who asks them (W001)."""
+    found: list[CheckMessage] = []
+    try:
+        allowed_networks()
+    except ValueError as error:
+        found.append(
+            Error(
+                f"NEWSS_ALLOW_NETWORKS holds something that is no network: {error}.",
+                hint="Separate networks by commas, e.g. NEWSS_ALLOW_NETWORKS=10.1.0.0/16,192.168.7.5/32.",
+                id="scrapers.E001",
+            )
+        )
+    for name, default in conf.DEFAULTS.items():
+        value = getattr(settings, name, default)
+        if value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
+            least = "0 or more" if name in _MAY_BE_ZERO else "more than 0"
+            found.append(Error(f"{name} is {value}.", hint=f"Set it to {least}.", id="scrapers.E002"))
+    if not settings.DEBUG and not settings.NEWSS_CONTACT:
+        found.append(
+            Warning(
+                "NEWSS_CONTACT is not set, so nobody whose server is asked can tell whom to write to.",
+                hint="Set it to an address of a page or a mailbox; it becomes part of the User-Agent.",
+                id="scrapers.W001",
+            )
+        )
+    return found
