@@ -79,7 +79,7 @@ def _bad_field(message: str, parts: list[str]) -> str:
         return _("This is not a crontab expression: %(message)s.") % {"message": message}
     index, words, allowed = FIELDS[name]
     value = (parts if len(parts) == 6 else ["0", *parts])[index]
-    if name == "day-of-month" and value.replace(",", "").isdigit() and all(1 <= int(d) <= 31 for d in value.split(",")):
+    if name == "day-of-month" and _is_day_of_month(value):
         return _("This expression never fires: none of its months has a day %(value)s.") % {"value": value}
     return _(
         "The field for the %(field)s cannot be “%(value)s”: use %(allowed)s, lists (1,2), ranges (1-5) and steps (*/5)."
@@ -88,6 +88,15 @@ def _bad_field(message: str, parts: list[str]) -> str:
         "value": value,
         "allowed": allowed,
     }
+
+
+def _is_day_of_month(value: str) -> bool:
+    """Tell whether a field is right by itself, so that only the months beside it make it wrong."""
+    try:
+        CronSim(f"0 0 {value} * *", datetime(2024, 1, 1, tzinfo=UTC))
+    except CronSimError:
+        return False
+    return True
 
 
 class CrontabTrigger(ScheduleTrigger):
