@@ -16,17 +16,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from scheduling.triggers.base import ScheduleTrigger
-
-MACROS = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
-"""The nicknames of crontab(5), which cronsim does not know."""
+from scheduling.triggers.pattern import MACROS, expand
 
 FIELDS: dict[str, tuple[int, str, str]] = {
     "second": (0, "second", "0–59"),
@@ -36,12 +26,6 @@ FIELDS: dict[str, tuple[int, str, str]] = {
     "month": (4, "month", "1–12 or JAN–DEC"),
     "day-of-week": (5, "day of the week", "0–7 (0 and 7 are Sunday), SUN–SAT, 5#3 (the third Friday) or 5L (the last)"),
 }
-
-
-def expand(expression: str) -> str:
-    """Return the expression with `@hourly` and the like written out and spaces folded."""
-    text = " ".join(expression.split())
-    return MACROS.get(text.lower(), text)
 
 
 def validate_crontab(expression: str) -> None:

@@ -1,0 +1,7 @@
+"""Triggers in words, for lists and forms."""
+
+from scheduling.triggers.words.crontab import crontab_words
+from scheduling.triggers.words.date import date_words
+from scheduling.triggers.words.interval import UNITS, interval_words
+
+__all__ = ["UNITS", "crontab_words", "date_words", "interval_words"]
