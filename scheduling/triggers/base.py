@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 from apscheduler.triggers.base import BaseTrigger
 
 SMALLEST_STEP = timedelta(microseconds=1)
+
+END_OF_TIME = datetime(9000, 1, 1, tzinfo=UTC)
+"""Nothing is due after this; Python's calendar ends with the year 9999, and cronsim looks 50 years ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,8 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]
         moment = moment.astimezone(UTC)
         if self.start is not None and moment < self.start:
             moment = self.start - SMALLEST_STEP
+        if moment >= END_OF_TIME:
+            return None
         due = self._after(moment)
         if due is None or (self.end is not None and due > self.end):
             return None
@@ -55,16 +61,28 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]
     def due_times(self, due: datetime, now: datetime) -> DueTimes:
         """Return the due times from `due` (itself one) up to and including `now`."""
         before_latest, latest, count = None, due, 1
-        while (following := self.next_after(latest)) is not None and following <= now:
+        for following in self.between(due, now):
             before_latest, latest = latest, following
             count += 1
         return DueTimes(due, before_latest, latest, count)
+
+    def between(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        """Yield the due times (UTC) after one moment, up to and including another."""
+        due = self.next_after(after)
+        while due is not None and due <= until:
+            yield due
+            due = self.next_after(due)
+
+    def last_moment(self, until: datetime) -> datetime:
+        """Return the earlier of a moment and the end of the window, in UTC."""
+        until = min(until.astimezone(UTC), END_OF_TIME)
+        return min(until, self.end) if self.end else until
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self.__getstate__() == other.__getstate__()
 
     def __hash__(self) -> int:
-        return hash((type(self), *sorted((key, str(value)) for key, value in self.__getstate__().items())))
+        return hash((type(self), *self.__getstate__().values()))
 
     def __getstate__(self) -> dict[str, Any]:
         return {"start": self.start, "end": self.end}

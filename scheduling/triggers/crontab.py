@@ -1,22 +1,26 @@
-"""Crontab expressions with the meaning of Debian's cron, as cronsim has it.
+"""Crontab expressions with the meaning of Debian's cron: cronsim says what an expression means, we when that is.
 
 Day of month and day of week both restricted: either fires. Sunday is 0 or 7. A time that a change of clock skips
-fires right after the gap; one that comes twice fires once (expressions with `*` in minute or hour go on by elapsed
-time).
+fires right after the gap; one that comes twice fires once. Expressions with `*` at the beginning of minute or hour, or
+with seconds, fire whenever the clock shows a match: not in a gap, and twice in what comes twice.
+
+(cronsim's own walk parses the expression at each call, and where clocks change by half an hour or at midnight it loses
+minutes of the next hour or yields times that do not exist.)
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from scheduling.triggers.base import ScheduleTrigger
-from scheduling.triggers.pattern import MACROS, expand
+from scheduling.triggers.base import SMALLEST_STEP, DueTimes, ScheduleTrigger
+from scheduling.triggers.clocks import SECOND, Stretch, stretch_at
+from scheduling.triggers.pattern import MACROS, expand, parse
 
 FIELDS: dict[str, tuple[int, str, str]] = {
     "second": (0, "second", "0–59"),
@@ -93,15 +97,70 @@ class CrontabTrigger(ScheduleTrigger):
         super().__init__(start=start, end=end)
         self.expression = expand(expression)
         self.zone = zone
-        CronSim(self.expression, datetime(2024, 1, 1, tzinfo=UTC))
+        self._pattern = parse(self.expression)
 
     def _after(self, moment: datetime) -> datetime | None:
-        for local in CronSim(self.expression, moment.astimezone(ZoneInfo(self.zone))):
-            due = local.astimezone(UTC)
-            # In the hour that a change of clock repeats, cronsim counts wall-clock time and may step back.
-            if due > moment:
-                return due
+        stretch = stretch_at(self.zone, moment)
+        wall = max(stretch.wall(moment), self._first(stretch) - SMALLEST_STEP)
+        while (found := self._pattern.after(wall)) is not None:
+            if found < stretch.wall_end:
+                return stretch.moment(found)
+            stretch = stretch_at(self.zone, stretch.end)
+            wall = self._first(stretch) - SMALLEST_STEP
         return None
+
+    def _before(self, moment: datetime) -> datetime | None:
+        """Return the last due time strictly before a moment, window aside."""
+        stretch = stretch_at(self.zone, moment - SMALLEST_STEP)
+        wall = stretch.wall(moment)
+        while (found := self._pattern.before(wall)) is not None:
+            if found >= self._first(stretch):
+                return stretch.moment(found)
+            stretch = stretch_at(self.zone, stretch.start - SMALLEST_STEP)
+            wall = stretch.wall_end
+        return None
+
+    def _first(self, stretch: Stretch) -> datetime:
+        """Return the wall time from which on matches fire in this stretch.
+
+        A fixed time in a gap fires at the gap's end, one that comes twice only the first time; others go by the clock.
+        """
+        return stretch.wall_start_unchanged if self._pattern.fixed else stretch.wall_start
+
+    def due_times(self, due: datetime, now: datetime) -> DueTimes:
+        """Return the due times from `due` up to `now` by arithmetic: a week of seconds costs no more than a week."""
+        until = self.last_moment(now)
+        count = sum(self._pattern.count(first, end) + gap for _stretch, first, end, gap in self._parts(due, until))
+        if not count:
+            return DueTimes(due, None, due, 1)
+        latest = self._before(until + SMALLEST_STEP)
+        before_latest = self._before(latest) if latest else None
+        assert latest and before_latest
+        return DueTimes(due, before_latest, latest, count + 1)
+
+    def between(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        """Yield the due times (UTC) after one moment, up to and including another, faster than one at a time."""
+        if self.start is not None:
+            after = max(after, self.start - SMALLEST_STEP)
+        for stretch, first, end, gap in self._parts(after.astimezone(UTC), self.last_moment(until)):
+            if gap:
+                yield stretch.start
+            for wall in self._pattern.between(first, end):
+                yield stretch.moment(wall)
+
+    def _parts(self, after: datetime, until: datetime) -> Iterator[tuple[Stretch, datetime, datetime, bool]]:
+        """Yield each stretch after a moment up to another: wall times from and before, and whether its gap fires."""
+        stretch = stretch_at(self.zone, after)
+        first = max(_next_second(stretch.wall(after)), self._first(stretch))
+        gap = False
+        while stretch.start <= until:
+            end = min(stretch.wall_end, _next_second(stretch.wall(until)))
+            yield stretch, first, end, gap
+            stretch = stretch_at(self.zone, stretch.end)
+            first = self._first(stretch)
+            gap = first < stretch.wall_start and self._pattern.count(first, stretch.wall_start + SECOND) > 0
+            if gap:
+                first = stretch.wall_start + SECOND
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "expression": self.expression, "zone": self.zone}
@@ -110,6 +169,11 @@ class CrontabTrigger(ScheduleTrigger):
         super().__setstate__(state)
         self.expression = state["expression"]
         self.zone = state["zone"]
+        self._pattern = parse(self.expression)
 
     def __str__(self) -> str:
         return f"crontab[{self.expression}, {self.zone}]"
+
+
+def _next_second(wall: datetime) -> datetime:
+    return wall.replace(microsecond=0) + SECOND

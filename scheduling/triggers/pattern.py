@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 
 from cronsim import CronSim
@@ -26,6 +28,10 @@ LAST_WORKING_DAY = CronSim.LAST_WEEKDAY
 """Among the days of the month: the last one from Monday to Friday."""
 
 
+DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """The values of the fields in rising order, and how the two day fields go together."""
@@ -44,6 +50,74 @@ class Pattern:
     """The three fields that choose days, as text for cronsim."""
     fixed: bool
     """Debian's cron calls it a fixed-time job: five fields, no `*` at the beginning of minute or hour."""
+
+    @property
+    def times_a_day(self) -> int:
+        """Return how often a matching day is matched."""
+        return len(self.hours) * len(self.minutes) * len(self.seconds)
+
+    def after(self, wall: datetime) -> datetime | None:
+        """Return the first match strictly after a wall time, None when there is none within 50 years."""
+        wall = wall.replace(microsecond=0) + SECOND
+        day = _day_from(self.day_fields, wall.date())
+        if day == wall.date():
+            rank = self._rank(wall)
+            if rank < self.times_a_day:
+                return self._match(day, rank)
+            day = _day_from(self.day_fields, day + DAY)
+        return self._match(day, 0) if day else None
+
+    def before(self, wall: datetime) -> datetime | None:
+        """Return the last match strictly before a wall time, None when there is none within 50 years."""
+        day = _day_until(self.day_fields, wall.date())
+        if day == wall.date():
+            rank = self._rank(wall if not wall.microsecond else wall.replace(microsecond=0) + SECOND)
+            if rank:
+                return self._match(day, rank - 1)
+            day = _day_until(self.day_fields, day - DAY)
+        return self._match(day, self.times_a_day - 1) if day else None
+
+    def count(self, first: datetime, end: datetime) -> int:
+        """Return the number of matches from `first` on and before `end`, both in whole seconds."""
+        if first >= end:
+            return 0
+        total = 0
+        day = _day_from(self.day_fields, first.date())
+        if day == first.date():
+            total -= self._rank(first)
+        while day and day < end.date():
+            total += self.times_a_day
+            day = _day_from(self.day_fields, day + DAY)
+        return total + self._rank(end) if day == end.date() else total
+
+    def between(self, first: datetime, end: datetime) -> Iterator[datetime]:
+        """Yield the matches from `first` on and before `end`, both in whole seconds."""
+        day = _day_from(self.day_fields, first.date())
+        while day and (midnight := datetime.combine(day, time())) < end:
+            for elapsed in _times_of_day(self.hours, self.minutes, self.seconds):
+                wall = midnight + elapsed
+                if wall >= end:
+                    return
+                if wall >= first:
+                    yield wall
+            day = _day_from(self.day_fields, day + DAY)
+
+    def _rank(self, wall: datetime) -> int:
+        """Return how many of a day's matches come before a time of day."""
+        hour = bisect_left(self.hours, wall.hour)
+        rank = hour * len(self.minutes) * len(self.seconds)
+        if hour < len(self.hours) and self.hours[hour] == wall.hour:
+            minute = bisect_left(self.minutes, wall.minute)
+            rank += minute * len(self.seconds)
+            if minute < len(self.minutes) and self.minutes[minute] == wall.minute:
+                rank += bisect_left(self.seconds, wall.second)
+        return rank
+
+    def _match(self, day: date, rank: int) -> datetime:
+        """Return the match of a day that has so many before it."""
+        rest, second = divmod(rank, len(self.seconds))
+        hour, minute = divmod(rest, len(self.minutes))
+        return datetime.combine(day, time(self.hours[hour], self.minutes[minute], self.seconds[second]))
 
 
 def expand(expression: str) -> str:
@@ -69,3 +143,27 @@ def parse(expression: str) -> Pattern:
         day_fields=" ".join(day_fields),
         fixed=len(parts) == 5 and not minute.startswith("*") and not hour.startswith("*"),
     )
+
+
+@lru_cache(maxsize=64)
+def _times_of_day(hours: tuple[int, ...], minutes: tuple[int, ...], seconds: tuple[int, ...]) -> tuple[timedelta, ...]:
+    return tuple(
+        timedelta(hours=hour, minutes=minute, seconds=second)
+        for hour in hours
+        for minute in minutes
+        for second in seconds
+    )
+
+
+@lru_cache(maxsize=20_000)
+def _day_from(day_fields: str, day: date) -> date | None:
+    """Return the first matching day that is not before a day."""
+    match = next(CronSim(f"0 0 {day_fields}", datetime.combine(day, time()) - SECOND), None)
+    return match.date() if match else None
+
+
+@lru_cache(maxsize=20_000)
+def _day_until(day_fields: str, day: date) -> date | None:
+    """Return the last matching day that is not after a day."""
+    match = next(CronSim(f"0 0 {day_fields}", datetime.combine(day, time()) + SECOND, reverse=True), None)
+    return match.date() if match else None

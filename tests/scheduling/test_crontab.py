@@ -191,6 +191,12 @@ def test_an_expression_fires_as_cron_would(expression: str, after: str, expected
             "2026-04-05 00:00",
             ["2026-04-05 01:45:00 +1100", "2026-04-06 01:45:00 +1030"],
         ),
+        (
+            "Australia/Lord_Howe",
+            "45 * * * *",
+            "2026-04-05 00:45",
+            ["2026-04-05 01:45:00 +1100", "2026-04-05 01:45:00 +1030", "2026-04-05 02:45:00 +1030"],
+        ),
     ],
 )
 def test_a_change_of_clock_neither_loses_nor_doubles_a_due_time(
