@@ -2,11 +2,19 @@
 computed in the schedule's zone inside."""
 
 from scheduling.triggers.base import DueTimes, ScheduleTrigger
+from scheduling.triggers.blackout import BlackoutTrigger
+from scheduling.triggers.calendar import CalendarIntervalTrigger, CalendarUnit
+from scheduling.triggers.combined import AllOfTrigger, AnyOfTrigger
 from scheduling.triggers.crontab import CrontabTrigger, validate_crontab
 from scheduling.triggers.date import OneOffTrigger
 from scheduling.triggers.interval import FixedIntervalTrigger
 
 __all__ = [
+    "AllOfTrigger",
+    "AnyOfTrigger",
+    "BlackoutTrigger",
+    "CalendarIntervalTrigger",
+    "CalendarUnit",
     "CrontabTrigger",
     "DueTimes",
     "FixedIntervalTrigger",

@@ -42,9 +42,7 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]
 
     def next_after(self, moment: datetime) -> datetime | None:
         """Return the first due time (UTC) strictly after `moment` within [start, end], or None."""
-        moment = moment.astimezone(UTC)
-        if self.start is not None and moment < self.start:
-            moment = self.start - SMALLEST_STEP
+        moment = self.first_moment(moment)
         if moment >= END_OF_TIME:
             return None
         due = self._after(moment)
@@ -72,6 +70,11 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]
         while due is not None and due <= until:
             yield due
             due = self.next_after(due)
+
+    def first_moment(self, after: datetime) -> datetime:
+        """Return the later of a moment and the one just before the window, in UTC."""
+        after = after.astimezone(UTC)
+        return max(after, self.start - SMALLEST_STEP) if self.start else after
 
     def last_moment(self, until: datetime) -> datetime:
         """Return the earlier of a moment and the end of the window, in UTC."""

@@ -133,20 +133,16 @@ class CrontabTrigger(ScheduleTrigger):
         count = sum(self._pattern.count(first, end) + gap for _stretch, first, end, gap in self._parts(due, until))
         if not count:
             return DueTimes(due, None, due, 1)
-        latest = self._before(until + SMALLEST_STEP)
-        before_latest = self._before(latest) if latest else None
-        assert latest and before_latest
-        return DueTimes(due, before_latest, latest, count + 1)
+        latest = self._before(until + SMALLEST_STEP) or due
+        return DueTimes(due, max(due, self._before(latest) or due), latest, count + 1)
 
     def between(self, after: datetime, until: datetime) -> Iterator[datetime]:
         """Yield the due times (UTC) after one moment, up to and including another, faster than one at a time."""
-        if self.start is not None:
-            after = max(after, self.start - SMALLEST_STEP)
-        for stretch, first, end, gap in self._parts(after.astimezone(UTC), self.last_moment(until)):
+        for stretch, first, end, gap in self._parts(self.first_moment(after), self.last_moment(until)):
             if gap:
                 yield stretch.start
-            for wall in self._pattern.between(first, end):
-                yield stretch.moment(wall)
+            for midnight, passed in self._pattern.matches_by_day(first, end):
+                yield from map((midnight.replace(tzinfo=UTC) - stretch.offset).__add__, passed)
 
     def _parts(self, after: datetime, until: datetime) -> Iterator[tuple[Stretch, datetime, datetime, bool]]:
         """Yield each stretch after a moment up to another: wall times from and before, and whether its gap fires."""

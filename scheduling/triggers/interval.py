@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,10 +30,21 @@ class FixedIntervalTrigger(ScheduleTrigger):
 
     def due_times(self, due: datetime, now: datetime) -> DueTimes:
         """Return the due times from `due` up to `now` by arithmetic: a week of seconds costs no more than one."""
-        step = timedelta(seconds=self.seconds)
-        last = min(now, self.end) if self.end else now
-        steps = max(0, (last - due) // step)
-        return DueTimes(due, due + (steps - 1) * step if steps else None, due + steps * step, steps + 1)
+        step, until = timedelta(seconds=self.seconds), self.last_moment(now)
+        following = self.next_after(due)
+        if following is None or following > until:
+            return DueTimes(due, None, due, 1)
+        steps = (until - following) // step
+        latest = following + steps * step
+        return DueTimes(due, latest - step if steps else due, latest, steps + 2)
+
+    def between(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        """Yield the due times (UTC) after one moment, up to and including another, faster than one at a time."""
+        step, until = timedelta(seconds=self.seconds), self.last_moment(until)
+        due = self.next_after(after)
+        while due is not None and due <= until:
+            yield due
+            due += step
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "seconds": self.seconds, "anchor": self.anchor}

@@ -90,16 +90,16 @@ class Pattern:
             day = _day_from(self.day_fields, day + DAY)
         return total + self._rank(end) if day == end.date() else total
 
-    def between(self, first: datetime, end: datetime) -> Iterator[datetime]:
-        """Yield the matches from `first` on and before `end`, both in whole seconds."""
+    def matches_by_day(self, first: datetime, end: datetime) -> Iterator[tuple[datetime, tuple[timedelta, ...]]]:
+        """Yield the days with matches from `first` on and before `end`: midnight, and what has passed since at each.
+
+        Both limits are in whole seconds.
+        """
         day = _day_from(self.day_fields, first.date())
         while day and (midnight := datetime.combine(day, time())) < end:
-            for elapsed in _times_of_day(self.hours, self.minutes, self.seconds):
-                wall = midnight + elapsed
-                if wall >= end:
-                    return
-                if wall >= first:
-                    yield wall
+            begin = self._rank(first) if day == first.date() else 0
+            finish = self._rank(end) if day == end.date() else None
+            yield midnight, _times_of_day(self.hours, self.minutes, self.seconds)[begin:finish]
             day = _day_from(self.day_fields, day + DAY)
 
     def _rank(self, wall: datetime) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduling.triggers import CrontabTrigger, DueTimes, FixedIntervalTrigger, OneOffTrigger, ScheduleTrigger
+from scheduling.triggers import (
+    AllOfTrigger,
+    AnyOfTrigger,
+    BlackoutTrigger,
+    CalendarIntervalTrigger,
+    CrontabTrigger,
+    DueTimes,
+    FixedIntervalTrigger,
+    OneOffTrigger,
+    ScheduleTrigger,
+)
 
 pytestmark = pytest.mark.anydb
 
@@ -25,7 +35,27 @@ MAKERS: dict[str, Callable[..., ScheduleTrigger]] = {
     "crontab with seconds": lambda **window: CrontabTrigger("*/20 * 9-17 * * 1-5", "Australia/Lord_Howe", **window),
     "interval": lambda **window: FixedIntervalTrigger(90, ANCHOR, **window),
     "one-off date": lambda **window: OneOffTrigger(ANCHOR, **window),
+    "calendar days": lambda **window: CalendarIntervalTrigger(
+        3, "days", time(2, 30), "Europe/Berlin", date(2026, 1, 31), **window
+    ),
+    "calendar months": lambda **window: CalendarIntervalTrigger(
+        1, "months", time(0, 0), "America/Santiago", date(2026, 1, 31), **window
+    ),
+    "any of": lambda **window: AnyOfTrigger([FIXED, EVERY_90_S, OneOffTrigger(ANCHOR)], **window),
+    "all of": lambda **window: AllOfTrigger([EVERY_90_S, CrontabTrigger("*/2 * * * *", "Europe/Berlin")], **window),
+    "with blackouts": lambda **window: BlackoutTrigger(
+        EVERY_90_S,
+        "Australia/Lord_Howe",
+        daily=[(time(1), time(1, 45)), (time(22), time(0, 30))],
+        dates=[date(2026, 5, 5), date(2026, 10, 4)],
+        **window,
+    ),
+    "fixed times with blackouts": lambda **window: BlackoutTrigger(
+        CrontabTrigger("*/5 * * * *", "Europe/Berlin"), "Europe/Berlin", daily=[(time(1), time(2, 30))], **window
+    ),
 }
+FIXED = CrontabTrigger("30 2,14 * * *", "America/New_York")
+EVERY_90_S = FixedIntervalTrigger(90, ANCHOR.replace(month=1, second=0))
 
 seeded = settings(derandomize=True, deadline=None)
 moments = st.timedeltas(timedelta(0), timedelta(days=270)).map(datetime(2026, 3, 1, tzinfo=UTC).__add__)
@@ -65,7 +95,17 @@ def test_due_times_found_together_are_those_of_a_walk(name: str, moment: datetim
     trigger = MAKERS[name](end=moment + down / 2 if ends else None)
     due = trigger.next_after(moment)
     if due is not None:
-        assert trigger.due_times(due, moment + down) == walk(trigger, due, moment + down)
+        expected = walk(trigger, due, moment + down)
+        assert trigger.due_times(due, moment + down) == expected
+        assert len(list(trigger.between(due, moment + down))) == expected.count - 1
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_due_time_kept_from_an_earlier_trigger_counts_as_one_of_those_found_together(name: str) -> None:
+    # The job row of an unreadable trigger keeps its time, which the present trigger need not have.
+    trigger, kept = MAKERS[name](), ANCHOR - HOUR + timedelta(seconds=17)
+    for down in (timedelta(seconds=1), HOUR, 3 * HOUR, 30 * HOUR):
+        assert trigger.due_times(kept, kept + down) == walk(trigger, kept, kept + down)
 
 
 @seeded
@@ -121,6 +161,20 @@ DIFFERENT: list[Any] = [
     FixedIntervalTrigger(60, ANCHOR, start=ANCHOR),
     OneOffTrigger(ANCHOR),
     OneOffTrigger(ANCHOR + HOUR),
+    CalendarIntervalTrigger(1, "months", time(6), "UTC", date(2026, 5, 4)),
+    CalendarIntervalTrigger(2, "months", time(6), "UTC", date(2026, 5, 4)),
+    CalendarIntervalTrigger(1, "weeks", time(6), "UTC", date(2026, 5, 4)),
+    CalendarIntervalTrigger(1, "months", time(7), "UTC", date(2026, 5, 4)),
+    CalendarIntervalTrigger(1, "months", time(6), "Europe/Berlin", date(2026, 5, 4)),
+    CalendarIntervalTrigger(1, "months", time(6), "UTC", date(2026, 5, 5)),
+    AnyOfTrigger([EVERY_90_S]),
+    AllOfTrigger([EVERY_90_S]),
+    AllOfTrigger([EVERY_90_S, FIXED]),
+    BlackoutTrigger(FIXED, "UTC"),
+    BlackoutTrigger(FIXED, "Europe/Berlin"),
+    BlackoutTrigger(EVERY_90_S, "UTC"),
+    BlackoutTrigger(FIXED, "UTC", dates=[date(2026, 5, 4)]),
+    BlackoutTrigger(FIXED, "UTC", daily=[(time(1), time(2))]),
     "a trigger",
 ]
 
