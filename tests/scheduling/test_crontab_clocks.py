@@ -113,7 +113,7 @@ def day_matcher(days: str, months: str, weekdays: str) -> Callable[[date], bool]
     return matches
 
 
-@lru_cache(maxsize=200)
+@lru_cache(maxsize=20)
 def clock(zone: str, start: datetime, end: datetime, step: timedelta) -> list[tuple[datetime, datetime]]:
     """Return each moment from start to end with what the clock on the wall shows."""
     found, moment = [], start
@@ -261,7 +261,7 @@ def test_a_wall_time_is_its_first_moment_or_the_end_of_the_gap(change: tuple[str
 
 @pytest.mark.long
 @pytest.mark.parametrize("zone", ZONES)
-@settings(deadline=None, max_examples=1500)
+@settings(deadline=None, max_examples=500)
 @given(data=st.data())
 def test_at_length_due_times_of_each_zone_are_the_model_s(zone: str, data: st.DataObject) -> None:
     moment = data.draw(
@@ -271,12 +271,10 @@ def test_at_length_due_times_of_each_zone_are_the_model_s(zone: str, data: st.Da
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "expression", ["30 2 * * *", "*/30 * * * *", "0 */3 * * *", "45 1-2 * * 0", "0 0 * * *", "*/10 0-3 L * 1"]
-)
 @pytest.mark.parametrize("zone", ZONES)
-def test_at_length_seven_years_minute_by_minute_are_the_model_s(zone: str, expression: str) -> None:
-    start = datetime(2024, 1, 1, tzinfo=UTC)
-    for year in range(7):
-        check(expression, zone, start + timedelta(days=365 * year), start + timedelta(days=365 * (year + 1)), 0.5)
-    clock.cache_clear()
+def test_at_length_seven_years_minute_by_minute_are_the_model_s(zone: str) -> None:
+    for year in range(2024, 2031):
+        start, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+        for expression in ("30 2 * * *", "0 */3 * * *", "*/10 0-3 L * 1", "45 1-2 * * 0"):
+            check(expression, zone, start, end, 0.5)
+        clock.cache_clear()

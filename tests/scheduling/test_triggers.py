@@ -217,3 +217,8 @@ def test_a_one_off_date_comes_once() -> None:
     assert trigger.next_after(ANCHOR) is None
     assert trigger.due_times(ANCHOR, ANCHOR + HOUR) == DueTimes(ANCHOR, None, ANCHOR, 1)
     assert OneOffTrigger(ANCHOR, start=ANCHOR + HOUR).next_after(ANCHOR - HOUR) is None
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_start_at_the_end_of_the_calendar_has_no_due_time(name: str) -> None:
+    assert MAKERS[name](start=datetime(9999, 12, 31, tzinfo=UTC)).next_after(ANCHOR) is None
