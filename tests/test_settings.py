@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 GOOD = {
     "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz-only-a-test-of-settings",
     "ALLOWED_HOSTS": "example.org",
+    "NEWSS_CONTACT": "mailto:news@example.org",
     "DATABASE_URL": "sqlite:////tmp/newss-none.sqlite3",
 }
 
