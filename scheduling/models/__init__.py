@@ -1,13 +1,34 @@
 """What scheduling stores: schedules, their runs, and the scheduler processes."""
 
+from scheduling.models.backfill import Backfill, BackfillOrder, BackfillWhich
+from scheduling.models.installation import Hold, Installation
 from scheduling.models.instance import InstanceState, Leadership, SchedulerInstance
 from scheduling.models.run import Cause, Run, RunLog, RunStatus
-from scheduling.models.schedule import ExecutorAlias, Schedule, ScheduleChange, TriggerKind
+from scheduling.models.schedule import (
+    CatchUp,
+    ConcurrencyPolicy,
+    ExecutorAlias,
+    FollowOn,
+    FollowUp,
+    Schedule,
+    ScheduleChange,
+    ScheduleState,
+    TriggerKind,
+)
 from scheduling.models.tag import Tag
 
 __all__ = [
+    "Backfill",
+    "BackfillOrder",
+    "BackfillWhich",
+    "CatchUp",
     "Cause",
+    "ConcurrencyPolicy",
     "ExecutorAlias",
+    "FollowOn",
+    "FollowUp",
+    "Hold",
+    "Installation",
     "InstanceState",
     "Leadership",
     "Run",
@@ -15,6 +36,7 @@ __all__ = [
     "RunStatus",
     "Schedule",
     "ScheduleChange",
+    "ScheduleState",
     "SchedulerInstance",
     "Tag",
     "TriggerKind",

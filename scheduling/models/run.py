@@ -201,6 +201,26 @@ class Run(models.Model):
         help_text=_("Chosen by the asking side; the same key twice is one run."),
     )
 
+    parent = models.ForeignKey(
+        "self",
+        verbose_name=_("caused by run"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="children",
+        help_text=_(
+            "The attempt before a retry or recovery, the predecessor of a follow-up, the run that is run again."
+        ),
+    )
+    backfill = models.ForeignKey(
+        "scheduling.Backfill",
+        verbose_name=_("backfill"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="runs",
+    )
+
     scheduled_for = models.DateTimeField(_("scheduled for"), null=True, blank=True)
     missed_until = models.DateTimeField(_("missed until"), null=True, blank=True)
     missed_count = models.PositiveIntegerField(_("missed due times"), default=0)
@@ -231,6 +251,11 @@ class Run(models.Model):
         on_delete=models.SET_NULL,
         related_name="+",
     )
+
+    cancel_reason = models.CharField(_("reason to cancel"), max_length=200, blank=True)
+    time_limit_seconds = models.PositiveIntegerField(_("time limit in seconds"), null=True, blank=True)
+    kill_after_seconds = models.PositiveIntegerField(_("kill after further seconds"), default=30)
+    memory_limit_mb = models.PositiveIntegerField(_("memory limit in MB"), null=True, blank=True)
 
     instance = models.ForeignKey(
         SchedulerInstance,

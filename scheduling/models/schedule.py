@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from scheduling.models.run import Cause, Run
 from scheduling.models.tag import Tag
 from scheduling.triggers import (
+    CalendarUnit,
     CrontabTrigger,
     FixedIntervalTrigger,
     OneOffTrigger,
@@ -40,7 +41,34 @@ class TriggerKind(models.TextChoices):
     CRONTAB = "crontab", _("crontab")
     INTERVAL = "interval", _("interval")
     DATE = "date", _("one-off date")
+    CALENDAR = "calendar", _("calendar interval")
+    ANY_OF = "any_of", _("any of several triggers")
+    ALL_OF = "all_of", _("all of several triggers at once")
     MANUAL = "manual", _("manual only")
+
+
+class ConcurrencyPolicy(models.TextChoices):
+    """What becomes of a new run while one of the same schedule is active; the first three as in Kubernetes' CronJob."""
+
+    #: Both run.
+    ALLOW = "allow", _("allow: both run")
+    #: The new one is skipped.
+    FORBID = "forbid", _("forbid: the new one is skipped")
+    #: The active one is cancelled; the new one starts when it has ended.
+    REPLACE = "replace", _("replace: the active one is cancelled")
+    #: The new one waits for those before it.
+    QUEUE = "queue", _("queue: the new one waits")
+
+
+class CatchUp(models.TextChoices):
+    """Which of the due times found together are run; the others are one `missed` row."""
+
+    #: The latest, if it lies within misfire_grace_time.
+    SKIP = "skip", _("skip: the latest if it is not too late")
+    #: The latest, however late.
+    ONCE = "once", _("once: the latest, however late")
+    #: The last N.
+    EACH = "each", _("each: the last ones, at most so many")
 
 
 class ExecutorAlias(models.TextChoices):
@@ -106,6 +134,20 @@ class Schedule(models.Model):
     )
     interval_seconds = models.PositiveIntegerField(_("interval in seconds"), null=True, blank=True)
     run_at = models.DateTimeField(_("date and time"), null=True, blank=True)
+    calendar_count = models.PositiveSmallIntegerField(_("every so many"), null=True, blank=True)
+    calendar_unit = models.CharField(_("unit"), max_length=6, choices=CalendarUnit.choices, blank=True)
+    calendar_at = models.TimeField(_("time of day"), null=True, blank=True)
+    calendar_first_day = models.DateField(_("first day"), null=True, blank=True)
+    parts = models.JSONField(
+        _("triggers combined"),
+        default=list,
+        blank=True,
+        help_text=_("Each an object with `kind` and that kind's fields, for a combination."),
+    )
+    blackout_times = models.JSONField(
+        _("never between"), default=list, blank=True, help_text=_("Pairs of local times of day, from and to.")
+    )
+    blackout_dates = models.JSONField(_("never on"), default=list, blank=True, help_text=_("Local dates."))
     timezone = models.CharField(_("time zone"), max_length=64, default=default_zone, validators=[validate_zone])
     start_at = models.DateTimeField(_("start"), null=True, blank=True, help_text=_("No due time before this."))
     end_at = models.DateTimeField(_("end"), null=True, blank=True, help_text=_("No due time after this."))
@@ -114,10 +156,73 @@ class Schedule(models.Model):
         default=0,
         help_text=_("Each run is delayed by up to this much; the delay follows from schedule and due time."),
     )
+    max_runs = models.PositiveIntegerField(
+        _("end after so many runs"), null=True, blank=True, help_text=_("Empty: never. Runs by hand do not count.")
+    )
 
     executor = models.CharField(
         _("executor"), max_length=20, choices=ExecutorAlias.choices, default=ExecutorAlias.PROCESSES
     )
+    concurrency_policy = models.CharField(
+        _("concurrency policy"),
+        max_length=10,
+        choices=ConcurrencyPolicy.choices,
+        default=ConcurrencyPolicy.FORBID,
+        help_text=_("When it is due while a run of it has not ended."),
+    )
+    queue_limit = models.PositiveSmallIntegerField(
+        _("runs that may wait"), default=10, help_text=_("With the policy “queue”; beyond it a run is skipped.")
+    )
+    catch_up = models.CharField(
+        _("catch-up"),
+        max_length=10,
+        choices=CatchUp.choices,
+        default=CatchUp.ONCE,
+        help_text=_("When due times passed while nothing could run them."),
+    )
+    catch_up_limit = models.PositiveSmallIntegerField(
+        _("runs to catch up"), default=10, help_text=_("With the catch-up “each”: so many at most.")
+    )
+    misfire_grace_time = models.PositiveIntegerField(
+        _("misfire grace time in seconds"), default=60, help_text=_("With the catch-up “skip”: how late a run may be.")
+    )
+    max_retries = models.PositiveSmallIntegerField(
+        _("retries"), default=0, help_text=_("So many further attempts after a run that ended badly.")
+    )
+    retry_delay_seconds = models.PositiveIntegerField(
+        _("first retry after seconds"), default=60, help_text=_("Doubled at each further attempt, with some spread.")
+    )
+    retry_delay_max_seconds = models.PositiveIntegerField(_("longest delay of a retry in seconds"), default=3_600)
+    retry_failed = models.BooleanField(_("retry what failed"), default=True)
+    retry_timed_out = models.BooleanField(_("retry what timed out"), default=True)
+    rerun_lost = models.BooleanField(
+        _("run again what was lost"), default=True, help_text=_("When the process that executed a run died.")
+    )
+    time_limit_seconds = models.PositiveIntegerField(
+        _("time limit in seconds"), null=True, blank=True, help_text=_("Then the run is asked to stop. Empty: none.")
+    )
+    kill_after_seconds = models.PositiveIntegerField(
+        _("kill after further seconds"), default=30, help_text=_("When it has not stopped by then; processes only.")
+    )
+    memory_limit_mb = models.PositiveIntegerField(
+        _("memory limit in MB"), null=True, blank=True, help_text=_("Of a child process. Empty: none.")
+    )
+    pause_after_failures = models.PositiveSmallIntegerField(
+        _("pause after failed runs in a row"), null=True, blank=True, help_text=_("Empty: never.")
+    )
+
+    paused_at = models.DateTimeField(_("paused"), null=True, blank=True, editable=False)
+    paused_until = models.DateTimeField(_("paused until"), null=True, blank=True, editable=False)
+    paused_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("paused by"),
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+    pause_reason = models.CharField(_("reason of the pause"), max_length=200, blank=True, editable=False)
 
     created_at = models.DateTimeField(_("created"), default=now, editable=False)
     version = models.PositiveBigIntegerField(
@@ -142,8 +247,36 @@ class Schedule(models.Model):
                 condition=(Q(trigger_kind=TriggerKind.CRONTAB) & ~Q(crontab=""))
                 | Q(trigger_kind=TriggerKind.INTERVAL, interval_seconds__isnull=False)
                 | Q(trigger_kind=TriggerKind.DATE, run_at__isnull=False)
+                | Q(
+                    trigger_kind=TriggerKind.CALENDAR,
+                    calendar_count__gte=1,
+                    calendar_unit__in=CalendarUnit.values,
+                    calendar_at__isnull=False,
+                    calendar_first_day__isnull=False,
+                )
+                | (Q(trigger_kind__in=[TriggerKind.ANY_OF, TriggerKind.ALL_OF]) & ~Q(parts=[]))
                 | Q(trigger_kind=TriggerKind.MANUAL),
                 name="schedule_trigger_complete",
+            ),
+            models.CheckConstraint(
+                condition=Q(concurrency_policy__in=ConcurrencyPolicy.values), name="schedule_concurrency_legal"
+            ),
+            models.CheckConstraint(condition=Q(catch_up__in=CatchUp.values), name="schedule_catch_up_legal"),
+            models.CheckConstraint(
+                condition=Q(queue_limit__gte=1, catch_up_limit__gte=1, retry_delay_seconds__gte=1)
+                & Q(retry_delay_max_seconds__gte=models.F("retry_delay_seconds")),
+                name="schedule_limits_positive",
+            ),
+            models.CheckConstraint(
+                condition=(Q(max_runs__isnull=True) | Q(max_runs__gte=1))
+                & (Q(time_limit_seconds__isnull=True) | Q(time_limit_seconds__gte=1))
+                & (Q(memory_limit_mb__isnull=True) | Q(memory_limit_mb__gte=1))
+                & (Q(pause_after_failures__isnull=True) | Q(pause_after_failures__gte=1)),
+                name="schedule_optional_limits_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(paused_at__isnull=False) | Q(paused_until__isnull=True, pause_reason=""),
+                name="schedule_pause_has_start",
             ),
             models.CheckConstraint(
                 condition=Q(start_at__isnull=True) | Q(end_at__isnull=True) | Q(end_at__gt=models.F("start_at")),
@@ -155,7 +288,10 @@ class Schedule(models.Model):
             models.Index(fields=["enabled", "name"], name="schedule_enabled_name"),
             models.Index(fields=["job", "name"], name="schedule_job_name"),
         ]
-        permissions = [("run_schedule", _("Can run schedules by hand"))]
+        permissions = [
+            ("run_schedule", _("Can run schedules by hand")),
+            ("pause_schedule", _("Can pause and resume schedules")),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -310,6 +446,58 @@ class Schedule(models.Model):
                 request_key=request_key,
             )
             return run, True
+
+
+class FollowOn(models.TextChoices):
+    """After which ends of its predecessor a schedule follows."""
+
+    SUCCESS = "success", _("it succeeded")
+    PARTIAL = "partial", _("it succeeded or was partial")
+    FAILURE = "failure", _("it failed")
+    ANY = "any", _("it ended, however")
+
+
+class FollowUp(models.Model):
+    """That one schedule is run after another; the follow-up run is committed with the end of its predecessor."""
+
+    predecessor = models.ForeignKey(
+        Schedule, verbose_name=_("after"), on_delete=models.CASCADE, related_name="follow_ups"
+    )
+    successor = models.ForeignKey(
+        Schedule, verbose_name=_("schedule"), on_delete=models.CASCADE, related_name="follows"
+    )
+    on = models.CharField(_("when"), max_length=10, choices=FollowOn.choices, default=FollowOn.SUCCESS)
+
+    class Meta:
+        verbose_name = _("follow-up")
+        verbose_name_plural = _("follow-ups")
+        ordering = ["predecessor", "successor"]
+        constraints = [
+            models.UniqueConstraint(fields=["predecessor", "successor"], name="followup_unique"),
+            models.CheckConstraint(condition=Q(on__in=FollowOn.values), name="followup_on_legal"),
+            models.CheckConstraint(condition=~Q(predecessor=models.F("successor")), name="followup_not_itself"),
+        ]
+
+    def __str__(self) -> str:
+        return gettext("%(successor)s after %(predecessor)s") % {
+            "successor": self.successor,
+            "predecessor": self.predecessor,
+        }
+
+
+class ScheduleState(models.Model):
+    """What the engine counts of a schedule; apart from the schedule, so that counting is no edit of it."""
+
+    schedule = models.OneToOneField(Schedule, on_delete=models.CASCADE, primary_key=True, related_name="state")
+    fired = models.PositiveIntegerField(_("runs fired"), default=0)
+    failures_in_row = models.PositiveIntegerField(_("failed runs in a row"), default=0)
+
+    class Meta:
+        verbose_name = _("state of a schedule")
+        verbose_name_plural = _("states of schedules")
+
+    def __str__(self) -> str:
+        return f"{self.schedule_id}: {self.fired} fired, {self.failures_in_row} failed in a row"
 
 
 class ScheduleChange(models.Model):

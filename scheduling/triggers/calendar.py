@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from calendar import monthrange
 from datetime import date, datetime, time
-from enum import StrEnum
 from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from scheduling.triggers.base import END_OF_TIME, ScheduleTrigger
 from scheduling.triggers.clocks import moment_of, stretch_at
 
 
-class CalendarUnit(StrEnum):
+class CalendarUnit(models.TextChoices):
     """What a calendar interval counts."""
 
-    DAYS = "days"
-    WEEKS = "weeks"
-    MONTHS = "months"
-    YEARS = "years"
+    DAYS = "days", _("days")
+    WEEKS = "weeks", _("weeks")
+    MONTHS = "months", _("months")
+    YEARS = "years", _("years")
 
 
 DAYS = {CalendarUnit.DAYS: 1, CalendarUnit.WEEKS: 7}
