@@ -99,9 +99,7 @@ def start_scheduler(transactional_db: None, tmp_path: Path) -> Iterator[Callable
     started: list[SchedulerProcess] = []
 
     def start(*arguments: str, leading: bool = True, **environment: str) -> SchedulerProcess:
-        process = SchedulerProcess(
-            tmp_path / f"scheduler{len(started)}.log", *arguments, environment=environment
-        )
+        process = SchedulerProcess(tmp_path / f"scheduler{len(started)}.log", *arguments, environment=environment)
         started.append(process)
         if leading:
             process.wait_for("Leading since")

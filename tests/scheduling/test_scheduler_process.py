@@ -96,7 +96,7 @@ def test_a_run_by_hand_starts_at_once_and_a_crash_harms_nothing_else(start_sched
 def test_a_cancelled_run_stops_and_keeps_its_log(start_scheduler: Start, executor: str) -> None:
     start_scheduler()
     run, _ = Run.objects.start(job="sleep", parameters={"seconds": 60}, cause=Cause.MANUAL, executor=executor)
-    wait_until(lambda: run.log_lines.exists(), what="the first log line")
+    wait_until(run.log_lines.exists, what="the first log line")
     assert run.cancel()
     wait_until(lambda: not Run.objects.active().exists(), what="the end of the run")
     run.refresh_from_db()
@@ -109,7 +109,7 @@ def test_a_child_that_ignores_sigterm_is_dead_within_ten_seconds_and_its_own_chi
 ) -> None:
     start_scheduler()
     run, _ = Run.objects.start(job="stubborn", parameters={}, cause=Cause.MANUAL)
-    wait_until(lambda: run.log_lines.exists(), what="the first log line")
+    wait_until(run.log_lines.exists, what="the first log line")
     run.refresh_from_db()
     grandchild = psutil.Process(int(run.log_lines.get().message.split()[1]))
     child = psutil.Process(run.pid)
@@ -157,7 +157,7 @@ def test_a_second_scheduler_stands_by_and_takes_over(start_scheduler: Start) -> 
 def test_a_stop_lets_runs_end(start_scheduler: Start, number: int) -> None:
     scheduler = start_scheduler("--grace", "20")
     run, _ = Run.objects.start(job="sleep", parameters={"seconds": 1.5}, cause=Cause.MANUAL)
-    wait_until(lambda: run.log_lines.exists())
+    wait_until(run.log_lines.exists)
     assert scheduler.terminate(number) == 0
     run.refresh_from_db()
     assert (run.status, run.outcome) == (RunStatus.SUCCEEDED, "Slept well.")
@@ -169,7 +169,7 @@ def test_a_stop_lets_runs_end(start_scheduler: Start, number: int) -> None:
 def test_a_stop_hands_back_what_does_not_end_in_time(start_scheduler: Start, executor: str) -> None:
     scheduler = start_scheduler("--grace", "0.2")
     run, _ = Run.objects.start(job="sleep", parameters={"seconds": 600}, cause=Cause.MANUAL, executor=executor)
-    wait_until(lambda: run.log_lines.exists())
+    wait_until(run.log_lines.exists)
     assert scheduler.terminate() == 0
     run.refresh_from_db()
     assert (run.status, run.claim_token, run.finished_at) == (RunStatus.QUEUED, "", None)
@@ -181,9 +181,7 @@ def test_a_stop_hands_back_what_does_not_end_in_time(start_scheduler: Start, exe
 
 def test_runs_beyond_the_limit_wait_and_say_for_what(start_scheduler: Start) -> None:
     start_scheduler(NEWSS_EXECUTOR_THREADS="1")
-    first, _ = Run.objects.start(
-        job="sleep", parameters={"seconds": 600}, cause=Cause.MANUAL, executor="threads"
-    )
+    first, _ = Run.objects.start(job="sleep", parameters={"seconds": 600}, cause=Cause.MANUAL, executor="threads")
     wait_until(lambda: Run.objects.running().filter(pk=first.pk).exists())
     second, _ = Run.objects.start(job="noop", parameters={}, cause=Cause.MANUAL, executor="threads")
     wait_until(lambda: "free place" in Run.objects.get(pk=second.pk).waits_for())
@@ -244,7 +242,7 @@ def test_only_one_scheduler_of_two_started_together_leads(start_scheduler: Start
 def test_a_sigterm_to_the_whole_group_still_lets_runs_end(start_scheduler: Start) -> None:
     scheduler = start_scheduler("--grace", "20")
     run, _ = Run.objects.start(job="sleep", parameters={"seconds": 1.5}, cause=Cause.MANUAL)
-    wait_until(lambda: run.log_lines.exists())
+    wait_until(run.log_lines.exists)
     scheduler.children()
     os.killpg(scheduler.process.pid, signal.SIGTERM)
     assert scheduler.process.wait(30) == 0
