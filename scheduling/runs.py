@@ -28,7 +28,7 @@ def claim(executor: str, limit: int, instance: SchedulerInstance, epoch: int, no
     """
     if limit <= 0:
         return []
-    waiting = Run.objects.due(now).filter(executor=executor)
+    waiting = Run.objects.startable(now).filter(executor=executor)
     if not waiting.exists():
         return []
     token = uuid.uuid4().hex
@@ -48,7 +48,7 @@ def say_wait(executor: str, limit: int, now: datetime) -> None:
         "limit": limit,
         "executor": executor,
     }
-    Run.objects.due(now).filter(executor=executor).exclude(wait_reason=reason).update(wait_reason=reason)
+    Run.objects.startable(now).filter(executor=executor).exclude(wait_reason=reason).update(wait_reason=reason)
 
 
 def hand_back(run: Run, reason: str) -> bool:

@@ -122,6 +122,14 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Keep the queued runs that may start at `now`."""
         return self.queued().filter(Q(not_before__isnull=True) | Q(not_before__lte=now))
 
+    def startable(self, now: datetime) -> RunQuerySet:
+        """Keep the queued runs that only lack a free place at `now`; the claim takes no other.
+
+        Every rule that lets a run wait stands here, one condition each:
+        1. Its time has come (a retry's back-off, jitter).
+        """
+        return self.due(now)
+
     def active_for(self, schedule: Schedule) -> RunQuerySet:
         """Keep the runs of a schedule that have not ended."""
         return self.active().filter(schedule=schedule)
