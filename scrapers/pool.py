@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from django.utils.translation import gettext as _t
 
 from scrapers import conf
-from scrapers.extract.text import Page, read_page
+from scrapers.extract.page import Page, read_page
 from scrapers.fetch.failures import CollectError, FailureClass
 
 logger = logging.getLogger(__name__)

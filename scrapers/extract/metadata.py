@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import urljoin
@@ -27,16 +27,28 @@ _JSON_LD_DEPTH = 8
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a page says of itself; empty where it does not. `url` is its canonical address, normalised."""
+    """What a page says of itself; empty where it does not.
+
+    `url` is its canonical address, normalised. `published` and `modified` are aware; where no zone was written
+    (`zone_known`, `modified_zone_known`) they are the page's wall clock, taken as UTC. Neither lies more than a day
+    ahead. `language` is a tag of BCP 47 in lower case. `methods` tells for each field that is not empty where it was
+    found ("json-ld", "og:title", "rel=canonical" …).
+    """
 
     url: str
     title: str = ""
     summary: str = ""
     published: datetime | None = None
     zone_known: bool = False
+    modified: datetime | None = None
+    modified_zone_known: bool = False
     authors: tuple[str, ...] = ()
     language: str = ""
     image: str = ""
+    section: str = ""
+    keywords: tuple[str, ...] = ()
+    site_name: str = ""
+    methods: dict[str, str] = field(default_factory=dict)
 
 
 def read_metadata(tree: HtmlElement, url: str, *, complete: bool = True) -> Metadata:

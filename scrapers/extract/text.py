@@ -1,39 +1,15 @@
-"""From a page's bytes to its article; pure functions without Django, called in processes of their own (`pool.py`)."""
+"""The text of an article: what of a page, or of a feed's piece of HTML, is the story and not what stands around it."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import trafilatura
 from lxml import etree
 from lxml.html import HtmlElement
 
-from scrapers.extract.encoding import decode
-from scrapers.extract.metadata import Metadata, read_metadata
-
 ENOUGH_CHARACTERS = 400
 """A text that the strict way of extraction finds and that is shorter than this may not be all of it."""
-
-
-@dataclass(frozen=True)
-class Page:
-    """The article of a page: its text, a paragraph a line, empty where none was found, and its metadata."""
-
-    text: str
-    metadata: Metadata
-
-
-def read_page(body: bytes, content_type: str, url: str, complete: bool = True) -> Page | None:
-    """Return the article of a page that came from `url`, or None for a body that is no HTML at all.
-
-    `complete` as in `read_metadata`.
-    """
-    tree = trafilatura.load_html(decode(body, content_type))
-    if tree is None:
-        return None
-    metadata = read_metadata(tree, url, complete=complete)
-    return Page(_text(tree, url), metadata)
 
 
 def read_fragment(html: str) -> str:
@@ -47,16 +23,20 @@ def read_fragment(html: str) -> str:
     return "" if tree is None else _lines(tree)
 
 
-def _text(tree: HtmlElement, url: str) -> str:
-    """Return the text without what stands around it; where the strict way finds little, the usual way decides."""
-    found = ""
+def read_text(tree: HtmlElement, url: str) -> tuple[str, str]:
+    """Return the text without what stands around it, and which way found it.
+
+    A paragraph a line, empty where there is none. Where the strict way finds little, the usual way decides.
+    """
+    found, method = "", ""
     for strict in (True, False):
         # Comments of readers are not the article.
         result = trafilatura.extract(tree, url=url, include_comments=False, favor_precision=strict)
-        found = result.strip() if result else found
+        if result and result.strip():
+            found, method = result.strip(), "trafilatura, strict" if strict else "trafilatura"
         if len(found) >= ENOUGH_CHARACTERS:
             break
-    return found
+    return found, method
 
 
 def _lines(tree: HtmlElement) -> str:

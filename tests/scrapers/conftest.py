@@ -27,7 +27,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 @pytest.fixture(scope="session", autouse=True)
 def _preloaded_forkserver() -> None:
     """Let the processes that extract text start in milliseconds."""
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["scrapers.extract.text"])
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["scrapers.extract.page"])
 
 
 @pytest.fixture(autouse=True)

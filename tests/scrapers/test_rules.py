@@ -25,5 +25,5 @@ def test_only_slots_knows_that_the_databases_differ() -> None:
 
 
 def test_extraction_needs_no_django() -> None:
-    code = "import sys, scrapers.extract.text; sys.exit('django' in sys.modules)"
+    code = "import sys, scrapers.extract.page; sys.exit('django' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, check=False).returncode == 0
