@@ -34,13 +34,16 @@ STANDBY_SECONDS = 0.5
 """Seconds between two tries for the leader lock."""
 RETRY_SECONDS = 1.0
 """Seconds before a database that is away is tried again."""
+STANDING_BY = "Standing by: another scheduler process leads. This one takes over when it ends."
 
 
 class Engine:
     """One scheduler process."""
 
-    def __init__(self, grace_seconds: float | None = None) -> None:
-        """Take the seconds that running runs get to end at a stop (the setting's by default)."""
+    def __init__(self, grace_seconds: float | None = None, *, adopt: bool = False) -> None:
+        """Take the seconds that running runs get to end at a stop (the setting's by default), and whether a database
+        that belongs to another installation becomes this one's."""
+        self._adopt = adopt
         self._grace = conf.grace_seconds() if grace_seconds is None else grace_seconds
         self._stop = threading.Event()
         self._heart_stopped = threading.Event()
@@ -69,16 +72,17 @@ class Engine:
         heart = threading.Thread(target=self._beat, name="heart", daemon=True)
         for thread in (heart, self._dispatcher, self._executions):
             thread.start()
-        said = False
+        said = ""
         while not self._stop.is_set():
-            if self._try_lock():
-                said = False
-                self._lead()
-            else:
-                if not said:
-                    logger.info("Standing by: another scheduler process leads. This one takes over when it ends.")
-                    said = True
+            why_not = self._why_copied() or ("" if self._try_lock() else STANDING_BY)
+            if why_not:
+                if why_not != said:
+                    logger.log(logging.INFO if why_not == STANDING_BY else logging.ERROR, "%s", why_not)
+                    self._note("" if why_not == STANDING_BY else why_not)
                 self._stop.wait(STANDBY_SECONDS)
+            else:
+                self._lead()
+            said = why_not
         self._end()
         self._heart_stopped.set()
         heart.join()
@@ -98,6 +102,16 @@ class Engine:
                 self._stop.wait(RETRY_SECONDS)
         return None
 
+    def _why_copied(self) -> str:
+        """Return why this process may not lead on this database; empty if it may, or is told to adopt it."""
+        try:
+            return "" if self._adopt else leader.why_copied()
+        except DatabaseAway as error:
+            # Whoever takes over asks again, in the transaction of the take-over.
+            logger.warning("The installation cannot be read now: %s", one_line(error))
+            connection.close()
+            return ""
+
     def _try_lock(self) -> bool:
         try:
             return self._lock.acquire()
@@ -113,6 +127,9 @@ class Engine:
         assert self._instance is not None
         bell: Bell | None = None
         try:
+            if self._adopt:
+                logger.warning("This database is adopted by %s.", leader.adopt())
+                self._adopt = False
             epoch = leader.take_over(self._instance)
             lost = recovery.recover(self._instance)
             self._scheduler = FireScheduler(epoch, self._stop.is_set, self._dispatcher.ring)
@@ -131,6 +148,8 @@ class Engine:
             bell.start()
             self._dispatcher.lead(epoch)
             self._scheduler.start()
+        except leader.CopiedDatabase as error:
+            logger.info("Not taking over: %s", error)
         except DatabaseAway as error:
             logger.warning("Leading was interrupted by the database: %s", one_line(error))
             connection.close()
@@ -190,6 +209,15 @@ class Engine:
             )
         except DatabaseAway as error:
             logger.warning("The state “%s” of this process cannot be written: %s", state, one_line(error))
+            connection.close()
+
+    def _note(self, sentence: str) -> None:
+        """Tell on this process's row what it has to say."""
+        assert self._instance is not None
+        try:
+            SchedulerInstance.objects.filter(pk=self._instance.pk).update(note=sentence)
+        except DatabaseAway as error:
+            logger.warning("The note of this process cannot be written: %s", one_line(error))
             connection.close()
 
     def _end(self) -> None:

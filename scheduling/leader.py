@@ -2,6 +2,9 @@
 
 Any number of `runapscheduler` processes may start. With PostgreSQL a session advisory lock decides which one works,
 with SQLite a lock on a file beside the database; the operating system or the server frees it when its holder dies.
+
+The installation's identity stands here too, since it differs by database: a scheduler that finds itself on a copy of
+the database that it belongs to does not lead.
 """
 
 from __future__ import annotations
@@ -13,12 +16,14 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import IO, Any
 
+from django.conf import settings
 from django.db import connection, connections, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from scheduling.database import DatabaseAway, one_line
-from scheduling.models import InstanceState, Leadership, SchedulerInstance
+from scheduling.models import Installation, InstanceState, Leadership, SchedulerInstance
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +33,10 @@ ADVISORY_KEY = 0x4E45575353
 
 class LostLeadership(RuntimeError):
     """Another scheduler process has taken over."""
+
+
+class CopiedDatabase(RuntimeError):
+    """The database belongs to another installation; the message says to which, and how to adopt it."""
 
 
 class LeaderLock(ABC):
@@ -140,20 +149,75 @@ def leader_lock() -> LeaderLock:
     return FileLock(Path(name).with_name(Path(name).name + "-leader.lock"))
 
 
-def take_over(instance: SchedulerInstance) -> int:
-    """Make this process the active one and return the new epoch; the caller holds the lock.
+def identity() -> str:
+    """Return by what this database is known: it changes when the database is copied, never when only its host does.
 
-    1. Whoever was active before is not any more; its silence is not this process's to judge.
-    2. The epoch rises, so that no transaction of an earlier leader can commit a fire from here on.
+    PostgreSQL: the cluster's system identifier and the database's name; a dump restored elsewhere has another one.
+    SQLite: the file's real path.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT system_identifier, current_database() FROM pg_control_system()")
+            system, name = cursor.fetchone()
+        return f"postgresql:{system}/{name}"
+    return f"sqlite:{Path(str(connection.settings_dict['NAME'])).resolve()}"
+
+
+def why_copied() -> str:
+    """Return in a sentence why this process may not lead on this database, and how to adopt it; empty if it may.
+
+    A database without an installation yet belongs to the first process that leads on it.
+    """
+    known = Installation.objects.filter(pk=Installation.SINGLETON).first()
+    if known is None:
+        return ""
+    here = Installation(environment=settings.NEWSS_ENVIRONMENT, identity=identity())
+    if (known.environment, known.identity) == (here.environment, here.identity):
+        return ""
+    return _(
+        "This database belongs to another installation: it is known as %(known)s, and this is %(here)s. Nothing is "
+        "fired here. If it was copied, that is as it should be; if it was moved or renamed for good, and no scheduler "
+        "works on the old one any more, adopt it: python manage.py runapscheduler --adopt"
+    ) % {"known": known, "here": here}
+
+
+def adopt() -> Installation:
+    """Make this database the installation of this environment; the caller holds the leader lock.
+
+    Scheduler processes that have gone silent belong to where it was copied from: they count as ended, so that what they
+    ran is found lost even if their process lives on there, on this same host.
     """
     now = timezone.now()
     with transaction.atomic():
+        SchedulerInstance.objects.stale(now).update(
+            state=InstanceState.STOPPED, ended_at=now, note=_("Ended here when the database was adopted.")
+        )
+        adopted, _new = Installation.objects.update_or_create(
+            pk=Installation.SINGLETON,
+            defaults={"environment": settings.NEWSS_ENVIRONMENT, "identity": identity(), "adopted_at": now},
+        )
+    return adopted
+
+
+def take_over(instance: SchedulerInstance) -> int:
+    """Make this process the active one and return the new epoch; the caller holds the lock.
+
+    1. A database that belongs to another installation is refused with `CopiedDatabase`; one without any is adopted.
+    2. Whoever was active before is not any more; its silence is not this process's to judge.
+    3. The epoch rises, so that no transaction of an earlier leader can commit a fire from here on.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        if why := why_copied():
+            raise CopiedDatabase(why)
+        if not Installation.objects.exists():
+            adopt()
         Leadership.objects.get_or_create(pk=Leadership.SINGLETON)
         SchedulerInstance.objects.active().exclude(pk=instance.pk).update(state=InstanceState.LOST, ended_at=now)
         Leadership.objects.filter(pk=Leadership.SINGLETON).update(epoch=F("epoch") + 1, instance=instance)
         epoch = Leadership.objects.values_list("epoch", flat=True).get(pk=Leadership.SINGLETON)
         SchedulerInstance.objects.filter(pk=instance.pk).update(
-            state=InstanceState.ACTIVE, epoch=epoch, heartbeat_at=now, ended_at=None
+            state=InstanceState.ACTIVE, epoch=epoch, heartbeat_at=now, ended_at=None, note=""
         )
     return epoch
 

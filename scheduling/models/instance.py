@@ -65,6 +65,7 @@ class SchedulerInstance(models.Model):
     started_at = models.DateTimeField(_("started"), default=timezone.now)
     heartbeat_at = models.DateTimeField(_("last heartbeat"), default=timezone.now)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+    note = models.TextField(_("note"), blank=True, help_text=_("What it has to say, e.g. why it does not take over."))
 
     objects = SchedulerInstanceQuerySet.as_manager()
 

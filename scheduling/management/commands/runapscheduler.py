@@ -37,13 +37,19 @@ class Command(BaseCommand):
             metavar="SECONDS",
             help="How long running runs may take to end at a stop (default: NEWSS_GRACE_SECONDS, 20).",
         )
+        parser.add_argument(
+            "--adopt",
+            action="store_true",
+            help="Make a database that was moved, renamed or restored this installation's own, and fire on it. Only "
+            "when no scheduler works on the one that it came from.",
+        )
 
-    def handle(self, *args: Any, grace: float | None, **options: Any) -> None:
+    def handle(self, *args: Any, grace: float | None, adopt: bool, **options: Any) -> None:
         """Run the engine until told to stop."""
         if grace is not None and grace < 0:
             raise CommandError(f"--grace must be 0 or more seconds, got: {grace:g}")
         self._check_migrations()
-        engine = Engine(grace)
+        engine = Engine(grace, adopt=adopt)
         stops: list[int] = []
 
         def stop(number: int, _frame: Any) -> None:
