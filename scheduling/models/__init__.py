@@ -13,9 +13,9 @@ from scheduling.models.schedule import (
     Schedule,
     ScheduleChange,
     ScheduleState,
-    TriggerKind,
 )
 from scheduling.models.tag import Tag
+from scheduling.triggers import TriggerKind
 
 __all__ = [
     "Backfill",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -13,38 +13,19 @@ from django.db import models, transaction
 from django.db.models import OuterRef, Q, Subquery
 from django.urls import reverse
 from django.utils.timezone import now
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from scheduling.models.run import Cause, Run
 from scheduling.models.tag import Tag
-from scheduling.triggers import (
-    CalendarUnit,
-    CrontabTrigger,
-    FixedIntervalTrigger,
-    OneOffTrigger,
-    ScheduleTrigger,
-    validate_crontab,
-)
+from scheduling.triggers import CalendarUnit, PlainFields, ScheduleTrigger, TriggerFields, TriggerKind
+from scheduling.triggers.fields import PLAIN_NAMES
 from scheduling.triggers.jitter import delay
-from scheduling.triggers.words import crontab_words, date_words, interval_words
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 JOB_ID_PREFIX = "schedule-"
-
-
-class TriggerKind(models.TextChoices):
-    """How the due times of a schedule are given."""
-
-    CRONTAB = "crontab", _("crontab")
-    INTERVAL = "interval", _("interval")
-    DATE = "date", _("one-off date")
-    CALENDAR = "calendar", _("calendar interval")
-    ANY_OF = "any_of", _("any of several triggers")
-    ALL_OF = "all_of", _("all of several triggers at once")
-    MANUAL = "manual", _("manual only")
 
 
 class ConcurrencyPolicy(models.TextChoices):
@@ -306,38 +287,26 @@ class Schedule(models.Model):
         return f"{JOB_ID_PREFIX}{self.pk}"
 
     def clean(self) -> None:
-        """Check what the fields must be together; every message stands at the field that caused it."""
+        """Check what the fields must be together; every message stands at the field that caused it.
+
+        That nothing is ever due again is no fault of a schedule whose due times were not edited: its time is over.
+        """
         from scheduling.jobs import registry
 
-        errors: dict[str, list[str | ValidationError]] = {}
-        required = {
-            TriggerKind.CRONTAB: ("crontab", gettext("Give a crontab expression, e.g. 30 6 * * 1-5.")),
-            TriggerKind.INTERVAL: ("interval_seconds", gettext("Give the interval.")),
-            TriggerKind.DATE: ("run_at", gettext("Give the date and time.")),
-        }
-        field, message = required.get(TriggerKind(self.trigger_kind), ("", ""))
-        if field and not getattr(self, field):
-            errors.setdefault(field, []).append(message)
-        elif self.trigger_kind == TriggerKind.CRONTAB:
-            try:
-                validate_crontab(self.crontab)
-            except ValidationError as error:
-                errors.setdefault("crontab", []).append(error)
-        elif self.trigger_kind == TriggerKind.DATE and self.run_at and self._run_at_is_new() and self.run_at <= now():
-            errors.setdefault("run_at", []).append(gettext("This time is in the past; the schedule would never fire."))
-        if self.start_at and self.end_at and self.end_at <= self.start_at:
-            errors.setdefault("end_at", []).append(gettext("The end must be after the start."))
+        errors = self.trigger_fields().errors()
+        if not errors and (never := self.trigger_fields().never_fires(now())) and self._due_times_are_new():
+            errors = never
         if self.job not in registry:
-            errors.setdefault("job", []).append(
-                gettext("There is no job “%(job)s”; the registered ones are %(known)s.")
-                % {"job": self.job, "known": ", ".join(sorted(registry.names()))}
-            )
+            message = gettext("There is no job “%(job)s”; the registered ones are %(known)s.")
+            params = {"job": self.job, "known": ", ".join(sorted(registry.names()))}
+            errors["job"] = [ValidationError(message, code="job", params=params)]
         if errors:
             raise ValidationError(errors)
 
-    def _run_at_is_new(self) -> bool:
-        """Tell whether the one-off date differs from the stored one."""
-        return not Schedule.objects.filter(pk=self.pk, run_at=self.run_at).exists()
+    def _due_times_are_new(self) -> bool:
+        """Tell whether what says when the schedule is due differs from what is stored."""
+        stored = Schedule.objects.filter(pk=self.pk).first()
+        return stored is None or stored.trigger_fields() != self.trigger_fields()
 
     def problem(self) -> str:
         """Return in a sentence why this schedule cannot be fired, or an empty string."""
@@ -351,44 +320,49 @@ class Schedule(models.Model):
             return gettext("The trigger cannot be understood: %(error)s") % {"error": error}
         return ""
 
+    def trigger_fields(self) -> TriggerFields:
+        """Return what this row says about its due times."""
+        return TriggerFields(
+            plain=PlainFields(kind=self.trigger_kind, **{name: getattr(self, name) for name in PLAIN_NAMES}),
+            parts=self.parts,
+            blackout_times=self.blackout_times,
+            blackout_dates=self.blackout_dates,
+            zone=self.timezone,
+            start=self.start_at,
+            end=self.end_at,
+            anchor=(self.start_at or self.created_at).replace(microsecond=0),
+        )
+
     def trigger(self) -> ScheduleTrigger | None:
         """Return the trigger that this row describes, None for a manual one.
 
         Raises `ValueError`, `cronsim.CronSimError` or `zoneinfo.ZoneInfoNotFoundError` for a row that was written
         past the form and makes no sense.
         """
-        ZoneInfo(self.timezone)
-        window: dict[str, Any] = {"start": self.start_at, "end": self.end_at}
-        match self.trigger_kind:
-            case TriggerKind.CRONTAB:
-                return CrontabTrigger(self.crontab, self.timezone, **window)
-            case TriggerKind.INTERVAL:
-                anchor = (self.start_at or self.created_at).replace(microsecond=0)
-                return FixedIntervalTrigger(self.interval_seconds or 0, anchor, **window)
-            case TriggerKind.DATE if self.run_at:
-                return OneOffTrigger(self.run_at, **window)
-            case TriggerKind.MANUAL:
-                return None
-        raise ValueError(f"unknown trigger: {self.trigger_kind}")
+        return self.trigger_fields().trigger()
 
     def words(self) -> str:
         """Return the trigger in words, e.g. "At 06:30 on Monday through Friday, Europe/Berlin"."""
-        try:
-            match self.trigger_kind:
-                case TriggerKind.CRONTAB:
-                    return f"{crontab_words(self.crontab)}, {self.timezone}"
-                case TriggerKind.INTERVAL if self.interval_seconds:
-                    return interval_words(self.interval_seconds)
-                case TriggerKind.DATE if self.run_at:
-                    return f"{date_words(self.run_at, self.timezone)}, {self.timezone}"
-                case TriggerKind.MANUAL:
-                    return gettext("Only by hand")
-        except (ValueError, KeyError, IndexError):
-            return gettext("Not understood")
-        return gettext("Not complete")
+        words = self.trigger_fields().words()
+        if self.max_runs and self.trigger_kind != TriggerKind.MANUAL:
+            ends = ngettext("ends after %(count)d run", "ends after %(count)d runs", self.max_runs)
+            return f"{words}, {ends % {'count': self.max_runs}}"
+        return words
+
+    def remaining_runs(self) -> int | None:
+        """Return how often a due time may still start a run, None for ever; what was run by hand does not count."""
+        if self.max_runs is None:
+            return None
+        state = ScheduleState.objects.filter(schedule=self.pk).first() if self.pk else None
+        return max(0, self.max_runs - state.fired) if state else self.max_runs
 
     def next_fires(self, count: int, after: datetime | None = None) -> list[datetime]:
-        """Return up to `count` due times (UTC, jitter aside) after `after` (now by default), enabled or not."""
+        """Return up to `count` due times (UTC, jitter aside) after `after` (now by default), enabled or not.
+
+        No more than runs remain until the end after `max_runs`.
+        """
+        remaining = self.remaining_runs()
+        count = count if remaining is None else min(count, remaining)
         return [due for due, _index in zip(self._fires_after(after or now()), range(count), strict=False)]
 
     def _fires_after(self, moment: datetime) -> Iterator[datetime]:
