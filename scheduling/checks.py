@@ -7,10 +7,12 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+from scheduling.conf import Retention
+
 
 @register()
 def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Check that the numbers among the settings are in range (scheduling.E001, E002)."""
+    """Check that the numbers among the settings are in range (scheduling.E001, E002, E003)."""
     found: list[CheckMessage] = []
     for name in ("NEWSS_EXECUTOR_THREADS", "NEWSS_EXECUTOR_PROCESSES"):
         value = getattr(settings, name)
@@ -24,4 +26,13 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
                 id="scheduling.E002",
             )
         )
+    for name in (f"NEWSS_KEEP_{name.upper()}" for name in Retention.__annotations__):
+        if getattr(settings, name) < 0:
+            found.append(
+                Error(
+                    f"{name} is {getattr(settings, name)}.",
+                    hint="Set it to 0 (keep all) or more.",
+                    id="scheduling.E003",
+                )
+            )
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.conf import settings
 
 from scheduling.models import ExecutorAlias
@@ -19,3 +21,22 @@ def parallel_runs(executor: str) -> int:
 def grace_seconds() -> float:
     """Return how long running runs may take to end when the scheduler stops, in seconds."""
     return float(settings.NEWSS_GRACE_SECONDS)
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How much housekeeping keeps, by age in days and by number of rows; 0 is no limit."""
+
+    runs_days: float
+    runs_per_schedule: int
+    log_days: float
+    log_lines: int
+    executions_days: float
+    executions_per_job: int
+    instances_days: float
+    instances: int
+
+
+def retention() -> Retention:
+    """Return how much housekeeping keeps (`NEWSS_KEEP_…`)."""
+    return Retention(**{name: getattr(settings, f"NEWSS_KEEP_{name.upper()}") for name in Retention.__annotations__})

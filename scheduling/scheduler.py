@@ -49,7 +49,7 @@ class FireScheduler(BlockingScheduler):  # type: ignore[misc]
         self._sync = Sync(self, self._store)
         self.add_jobstore(self._store, STORE)
         self.add_jobstore(MemoryJobStore(), housekeeping.STORE)
-        housekeeping.add_jobs(self, self.reconcile)
+        housekeeping.add_jobs(self, self.reconcile, lambda: self.lost or should_end())
 
     def ring(self) -> None:
         """Look for changed schedules now (called from any thread)."""

@@ -118,6 +118,10 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Keep the runs that were really started and have ended (neither skipped nor missed)."""
         return self.ended().filter(started_at__isnull=False)
 
+    def succeeded(self) -> RunQuerySet:
+        """Keep the runs that did all of their work."""
+        return self.filter(status=RunStatus.SUCCEEDED)
+
     def due(self, now: datetime) -> RunQuerySet:
         """Keep the queued runs that may start at `now`."""
         return self.queued().filter(Q(not_before__isnull=True) | Q(not_before__lte=now))

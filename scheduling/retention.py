@@ -1,0 +1,176 @@
+"""What is removed, by age and by count: runs with all that hangs on them, log lines, execution rows, ended processes.
+
+Called by housekeeping (`scheduling.housekeeping`). Rows go in batches of a few hundred, each a transaction of its own
+with a pause after it, so that no lock is held for long and SQLite's other writers get their turn.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django_apscheduler.models import DjangoJobExecution
+
+from scheduling import conf
+from scheduling.models import Cause, Run, RunLog, SchedulerInstance
+from scheduling.models.schedule import JOB_ID_PREFIX
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+"""Runs, or rows of another kind, that one transaction removes."""
+LINES_BATCH = 5_000
+"""Log lines that one transaction removes; nothing hangs on them."""
+PAUSE_SECONDS = 0.02
+"""Seconds between two transactions, in which others may write."""
+
+Stopped = Callable[[], bool]
+"""Asked between two batches: whether to leave the rest to another time."""
+
+
+def remove_old(now: datetime, stopped: Stopped = lambda: False) -> dict[str, int]:
+    """Remove what the settings no longer keep; return how many rows of each kind, without what hung on them.
+
+    Log lines go first, so that a run that goes later has few.
+    """
+    kinds = {
+        "log lines": remove_log_lines,
+        "runs": remove_runs,
+        "execution rows": remove_executions,
+        "scheduler processes": remove_instances,
+    }
+    removed = {}
+    for kind, remove in kinds.items():
+        if stopped():
+            break
+        removed[kind] = remove(now, stopped)
+        if removed[kind]:
+            logger.info("Housekeeping removed %s %s.", removed[kind], kind)
+    return removed
+
+
+def removable_runs() -> QuerySet[Run]:
+    """Return the runs that may be removed at all; kept whatever their age are
+
+    1. active runs, and the runs that active ones were caused by;
+    2. of each schedule the newest run, the newest that was executed and the newest that succeeded: pages and jobs
+       ask for them;
+    3. of each schedule the run with the latest due time, so that a lost job row cannot count from an earlier one and
+       fire again what was run.
+    """
+    same = Run.objects.filter(schedule=OuterRef("schedule"))
+    newer = same.filter(
+        Q(queued_at__gt=OuterRef("queued_at")) | Q(queued_at=OuterRef("queued_at"), pk__gt=OuterRef("pk"))
+    )
+    itself = Run.objects.filter(pk=OuterRef("pk"))
+    later_due = same.filter(cause=Cause.SCHEDULE, scheduled_for__gt=OuterRef("scheduled_for"))
+    return Run.objects.ended().filter(
+        ~Exists(Run.objects.active().filter(parent=OuterRef("pk"))),
+        Q(schedule__isnull=True)
+        | Q(
+            Exists(newer),
+            ~Exists(itself.executed()) | Exists(newer.executed()),
+            ~Exists(itself.succeeded()) | Exists(newer.succeeded()),
+            ~Q(cause=Cause.SCHEDULE) | Exists(later_due),
+        ),
+    )
+
+
+def remove_runs(now: datetime, stopped: Stopped = lambda: False) -> int:
+    """Remove runs that are too old, and of each schedule (and of those without one) what exceeds the number kept."""
+    removed = 0
+    if days := conf.retention().runs_days:
+        removed += _remove_runs(removable_runs().filter(queued_at__lt=now - timedelta(days=days)), stopped)
+    if keep := conf.retention().runs_per_schedule:
+        counts = Run.objects.order_by().values_list("schedule").annotate(runs=Count("pk")).filter(runs__gt=keep)
+        for schedule_id in list(counts.values_list("schedule", flat=True)):
+            of_schedule = Q(schedule=schedule_id) if schedule_id else Q(schedule__isnull=True)
+            last_kept = Run.objects.filter(of_schedule).order_by("-queued_at", "-id")[keep - 1 : keep].get()
+            older = Q(queued_at__lt=last_kept.queued_at) | Q(queued_at=last_kept.queued_at, pk__lt=last_kept.pk)
+            removed += _remove_runs(removable_runs().filter(of_schedule, older), stopped)
+    return removed
+
+
+def _remove_runs(runs: QuerySet[Run], stopped: Stopped) -> int:
+    """Remove runs from the oldest on, the lines of a long log in transactions of their own before."""
+    removed = 0
+    passed: datetime | None = None
+    while not stopped():
+        # Going on behind the last batch: those that are kept need not be looked at again.
+        rest = runs.filter(queued_at__gte=passed) if passed else runs
+        rows = list(rest.order_by("queued_at", "id").values_list("pk", "queued_at")[:BATCH])
+        if not rows:
+            break
+        passed = rows[-1][1]
+        keys = [key for key, _queued_at in rows]
+        _remove(RunLog.objects.filter(run__in=keys), LINES_BATCH, stopped)
+        with transaction.atomic():
+            # Asked again: what has become the newest, or was caused anew, meanwhile is kept.
+            gone = list(runs.filter(pk__in=keys).values_list("pk", flat=True))
+            Run.objects.filter(pk__in=gone).delete()
+        if not gone:
+            break
+        removed += len(gone)
+        time.sleep(PAUSE_SECONDS)
+    return removed
+
+
+def remove_log_lines(now: datetime, stopped: Stopped = lambda: False) -> int:
+    """Remove log lines of ended runs that are too old, and the oldest of what exceeds the number kept in all."""
+    ended = RunLog.objects.exclude(run__in=Run.objects.active())
+    removed = 0
+    if days := conf.retention().log_days:
+        removed += _remove(ended.filter(at__lt=now - timedelta(days=days)), LINES_BATCH, stopped)
+    if keep := conf.retention().log_lines:
+        last_kept = RunLog.objects.order_by("-id").values_list("pk", flat=True)[keep - 1 : keep].first()
+        if last_kept is not None:
+            removed += _remove(ended.filter(pk__lt=last_kept), LINES_BATCH, stopped)
+    return removed
+
+
+def remove_executions(now: datetime, stopped: Stopped = lambda: False) -> int:
+    """Remove django-apscheduler's execution rows of our jobs by age, and of each job what exceeds the number kept."""
+    ours = DjangoJobExecution.objects.filter(job__id__startswith=JOB_ID_PREFIX)
+    removed = 0
+    if days := conf.retention().executions_days:
+        removed += _remove(ours.filter(run_time__lt=now - timedelta(days=days)), BATCH, stopped)
+    if keep := conf.retention().executions_per_job:
+        counts = ours.order_by().values("job").annotate(rows=Count("pk")).filter(rows__gt=keep)
+        for job_id in list(counts.values_list("job", flat=True)):
+            rows = ours.filter(job=job_id)
+            last_kept = rows.order_by("-run_time").values_list("run_time", flat=True)[keep - 1]
+            removed += _remove(rows.filter(run_time__lt=last_kept), BATCH, stopped)
+    return removed
+
+
+def remove_instances(now: datetime, stopped: Stopped = lambda: False) -> int:
+    """Remove ended scheduler processes by age and by number; those that a run names stay as long as the run."""
+    ended = SchedulerInstance.objects.filter(ended_at__isnull=False)
+    unnamed = ended.filter(~Exists(Run.objects.filter(instance=OuterRef("pk"))))
+    removed = 0
+    if days := conf.retention().instances_days:
+        removed += _remove(unnamed.filter(ended_at__lt=now - timedelta(days=days)), BATCH, stopped)
+    if keep := conf.retention().instances:
+        last_kept = ended.order_by("-ended_at", "-id").values_list("ended_at", flat=True)[keep - 1 : keep].first()
+        if last_kept is not None:
+            removed += _remove(unnamed.filter(ended_at__lt=last_kept), BATCH, stopped)
+    return removed
+
+
+def _remove(rows: QuerySet[Any], batch: int, stopped: Stopped) -> int:
+    """Remove rows by primary key from the lowest on, so many in a transaction; return how many."""
+    removed = 0
+    while not stopped():
+        keys = list(rows.order_by("pk").values_list("pk", flat=True)[:batch])
+        if not keys:
+            break
+        # One statement, or with what hangs on the rows one transaction, by Django.
+        rows.model._default_manager.filter(pk__in=keys).delete()
+        removed += len(keys)
+        time.sleep(PAUSE_SECONDS)
+    return removed
