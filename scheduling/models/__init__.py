@@ -12,8 +12,8 @@ from scheduling.models.schedule import (
     FollowUp,
     Schedule,
     ScheduleChange,
-    ScheduleState,
 )
+from scheduling.models.state import Pause, ScheduleState
 from scheduling.models.tag import Tag
 from scheduling.triggers import TriggerKind
 
@@ -31,6 +31,7 @@ __all__ = [
     "Installation",
     "InstanceState",
     "Leadership",
+    "Pause",
     "Run",
     "RunLog",
     "RunStatus",

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import TYPE_CHECKING
+
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+
+from scheduling import audit
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+REASON_LENGTH = 200
+"""Characters of a reason that are kept."""
 
 
 class Installation(models.Model):
@@ -26,6 +38,47 @@ class Installation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.environment} ({self.identity})"
+
+
+class HoldManager(models.Manager["Hold"]):
+    """Holding and releasing everything."""
+
+    def current(self) -> Hold | None:
+        """Return the hold that is open, or None."""
+        return self.select_related("held_by").filter(is_open=True).first()
+
+    def hold(self, by: User | None = None, reason: str = "", *, at: datetime | None = None) -> Hold:
+        """Hold everything: nothing is fired or started until it is released; what runs, ends.
+
+        When all is held already, that hold is returned as it is.
+        """
+        with transaction.atomic():
+            hold, created = self.get_or_create(
+                is_open=True,
+                defaults={
+                    "held_by": by,
+                    "reason": reason.strip()[:REASON_LENGTH],
+                    "started_at": at or timezone.now(),
+                },
+            )
+            if created:
+                audit.note(by, hold, gettext("Held: %(reason)s") % {"reason": hold.reason or "–"})
+        return hold
+
+    def release(self, by: User | None = None, *, at: datetime | None = None) -> bool:
+        """Release everything; return whether it was held.
+
+        Due times within the hold are not run afterwards: each schedule gets one `missed` row that says why.
+        """
+        with transaction.atomic():
+            hold = self.select_for_update().filter(is_open=True).first()
+            if hold is None:
+                return False
+            hold.is_open, hold.released_by = None, by
+            hold.ended_at = max(at or timezone.now(), hold.started_at)
+            hold.save(update_fields=["is_open", "released_by", "ended_at"])
+            audit.note(by, hold, gettext("Released"))
+        return True
 
 
 class Hold(models.Model):
@@ -52,6 +105,8 @@ class Hold(models.Model):
         related_name="+",
     )
 
+    objects = HoldManager()
+
     class Meta:
         verbose_name = _("hold")
         verbose_name_plural = _("holds")
@@ -68,7 +123,20 @@ class Hold(models.Model):
             ),
             models.UniqueConstraint(fields=["is_open"], name="hold_one_open"),
         ]
+        # Used by the fire path: the holds that ended after a due time.
+        indexes = [models.Index(fields=["ended_at"], name="hold_ended")]
         permissions = [("hold_everything", _("Can hold and release everything"))]
 
     def __str__(self) -> str:
         return f"{self.started_at:%Y-%m-%d %H:%M}: {self.reason}"
+
+    def words(self) -> str:
+        """Return in words by whom and why, e.g. "everything was held by anna: database moves"."""
+        who = str(self.held_by) if self.held_by else ""
+        if who and self.reason:
+            return gettext("everything was held by %(who)s: %(reason)s") % {"who": who, "reason": self.reason}
+        if who:
+            return gettext("everything was held by %(who)s") % {"who": who}
+        if self.reason:
+            return gettext("everything was held: %(reason)s") % {"reason": self.reason}
+        return gettext("everything was held")

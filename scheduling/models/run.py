@@ -4,18 +4,19 @@ those of many at once (claim, finish, recover) in `scheduling.runs`."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from scheduling.models.installation import Hold
 from scheduling.models.instance import SchedulerInstance
 
 if TYPE_CHECKING:
@@ -57,6 +58,16 @@ class RunStatus(models.TextChoices):
     def final(cls) -> list[RunStatus]:
         """Return the statuses in which a run has ended."""
         return [status for status in cls if status not in cls.active()]
+
+    @classmethod
+    def good(cls) -> list[RunStatus]:
+        """Return the statuses of a run that did its work, or part of it."""
+        return [cls.SUCCEEDED, cls.PARTIAL]
+
+    @classmethod
+    def bad(cls) -> list[RunStatus]:
+        """Return the statuses of a run that was to do its work and did not."""
+        return [cls.FAILED, cls.TIMED_OUT, cls.LOST]
 
     @property
     def colour(self) -> str:
@@ -124,15 +135,50 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     def due(self, now: datetime) -> RunQuerySet:
         """Keep the queued runs that may start at `now`."""
-        return self.queued().filter(Q(not_before__isnull=True) | Q(not_before__lte=now))
+        return self.queued().filter(self.is_due(now))
 
     def startable(self, now: datetime) -> RunQuerySet:
         """Keep the queued runs that only lack a free place at `now`; the claim takes no other.
 
         Every rule that lets a run wait stands here, one condition each:
         1. Its time has come (a retry's back-off, jitter).
+        2. Nothing is held.
+        3. Unless its schedule's concurrency policy is `allow`, no other run of the schedule is before it.
         """
-        return self.due(now)
+        from scheduling.models.schedule import ConcurrencyPolicy
+
+        may = Q(schedule__isnull=True) | Q(schedule__concurrency_policy=ConcurrencyPolicy.ALLOW)
+        may |= Q(~Exists(self.model.objects.before(now)), backfill__isnull=True)
+        may |= Q(~Exists(self.model.objects.before_backfill(now)), backfill__isnull=False)
+        return self.due(now).filter(may, ~Exists(Hold.objects.filter(is_open=True)))
+
+    def before(self, now: datetime, run: Run | None = None) -> RunQuerySet:
+        """Keep what a run (by default that of an outer query) waits for where no two of a schedule may run at once.
+
+        That is whatever runs of its schedule, and what was queued earlier and is due. Backfills come after it.
+        """
+        mine = _values_of(run)
+        queued = Q(self.is_due(now), status=RunStatus.QUEUED, backfill__isnull=True, pk__lt=mine("pk"))
+        return self.filter(Q(status=RunStatus.RUNNING) | queued, schedule=mine("schedule_id"))
+
+    def before_backfill(self, now: datetime, run: Run | None = None) -> RunQuerySet:
+        """Keep what a run of a backfill (by default that of an outer query) waits for where no two may run at once.
+
+        That is whatever else is due or runs of its schedule, and earlier backfills. How many of its own backfill run at
+        once is the backfill's to say.
+        """
+        mine = _values_of(run)
+        not_its_own = Q(backfill__isnull=True) | ~Q(backfill=mine("backfill_id"))
+        earlier = Q(backfill__isnull=True) | Q(backfill__lt=mine("backfill_id"))
+        return self.filter(
+            Q(not_its_own, status=RunStatus.RUNNING) | Q(earlier, self.is_due(now), status=RunStatus.QUEUED),
+            schedule=mine("schedule_id"),
+        )
+
+    @staticmethod
+    def is_due(now: datetime) -> Q:
+        """Return the condition that a queued run's time has come."""
+        return Q(not_before__isnull=True) | Q(not_before__lte=now)
 
     def active_for(self, schedule: Schedule) -> RunQuerySet:
         """Keep the runs of a schedule that have not ended."""
@@ -373,11 +419,22 @@ class Run(models.Model):
         now = now or timezone.now()
         if self.status != RunStatus.QUEUED:
             return ""
+        if hold := Hold.objects.current():
+            return gettext("Waits until all is released: %(why)s.") % {"why": hold.words()}
         if not SchedulerInstance.objects.active().beating(now).exists():
             return gettext("Waits for a scheduler: none is running. Start one with: python manage.py runapscheduler")
         if self.not_before and self.not_before > now:
             return self.wait_reason or gettext("Waits until its time to start.")
+        if other := self.waits_for_run(now):
+            return gettext("Waits until run %(run)s of the same schedule has ended.") % {"run": other.pk}
         return self.wait_reason or gettext("Waits to be started by the scheduler.")
+
+    def waits_for_run(self, now: datetime) -> Run | None:
+        """Return the run of the same schedule that has to end before this one may start, or None."""
+        if self.schedule is None or self.schedule.lets_several_run:
+            return None
+        before = Run.objects.before if self.backfill_id is None else Run.objects.before_backfill
+        return before(now, self).order_by("status", "id").last()
 
     def cancel(self, by: User | None = None) -> bool:
         """End this run: a queued one at once, a running one by asking its scheduler process; return whether it could.
@@ -408,6 +465,11 @@ class Run(models.Model):
                 )
         self.refresh_from_db()
         return bool(ended or asked)
+
+
+def _values_of(run: Run | None) -> Callable[[str], Any]:
+    """Return a run's value by name; without a run, a reference to the row of the outer query."""
+    return OuterRef if run is None else lambda name: getattr(run, name)
 
 
 class RunLogQuerySet(models.QuerySet["RunLog"]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,13 +11,15 @@ from zoneinfo import available_timezones
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import Min, OuterRef, Q, Subquery
 from django.urls import reverse
 from django.utils.timezone import now
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from scheduling import audit
 from scheduling.models.run import Cause, Run
+from scheduling.models.state import Pause, ScheduleState, pause_words
 from scheduling.models.tag import Tag
 from scheduling.triggers import CalendarUnit, PlainFields, ScheduleTrigger, TriggerFields, TriggerKind
 from scheduling.triggers.fields import PLAIN_NAMES
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 JOB_ID_PREFIX = "schedule-"
+REASON_LENGTH = 200
+"""Characters of a reason that are kept."""
 
 
 class ConcurrencyPolicy(models.TextChoices):
@@ -82,6 +87,25 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
     def enabled(self) -> ScheduleQuerySet:
         """Keep the schedules that a person wants to run."""
         return self.filter(enabled=True)
+
+    def paused(self, at: datetime) -> ScheduleQuerySet:
+        """Keep the schedules that are paused at a moment."""
+        return self.filter(paused_at__isnull=False).exclude(paused_until__lte=at)
+
+    def resume_due(self, at: datetime) -> datetime | None:
+        """Resume the schedules whose pause is over at a moment; return when the next pause will be (None: none)."""
+        ends = self.filter(paused_until__isnull=False)
+        first: datetime | None = ends.aggregate(first=Min("paused_until"))["first"]
+        if first is None or first > at:
+            return first
+        with transaction.atomic():
+            over = list(ends.filter(paused_until__lte=at).select_for_update(of=["self"]))
+            Pause.objects.bulk_create(filter(None, (one.ended_pause(at) for one in over)), ignore_conflicts=True)
+            keys = [schedule.pk for schedule in over]
+            ScheduleState.objects.filter(schedule__in=keys).update(failures_in_row=0)
+            self.filter(pk__in=keys).update(paused_at=None, paused_by=None, pause_reason="", paused_until=None)
+        following: datetime | None = ends.aggregate(first=Min("paused_until"))["first"]
+        return following
 
     def with_last_run(self) -> ScheduleQuerySet:
         """Add `last_run_id`, `last_run_status` and `last_run_finished_at` of the newest executed run."""
@@ -260,6 +284,10 @@ class Schedule(models.Model):
                 name="schedule_pause_has_start",
             ),
             models.CheckConstraint(
+                condition=Q(paused_until__isnull=True) | Q(paused_until__gte=models.F("paused_at")),
+                name="schedule_pause_ends_after_start",
+            ),
+            models.CheckConstraint(
                 condition=Q(start_at__isnull=True) | Q(end_at__isnull=True) | Q(end_at__gt=models.F("start_at")),
                 name="schedule_end_after_start",
             ),
@@ -268,6 +296,10 @@ class Schedule(models.Model):
         indexes = [
             models.Index(fields=["enabled", "name"], name="schedule_enabled_name"),
             models.Index(fields=["job", "name"], name="schedule_job_name"),
+            # The scheduler's look for pauses that are over.
+            models.Index(
+                fields=["paused_until"], condition=Q(paused_until__isnull=False), name="schedule_paused_until"
+            ),
         ]
         permissions = [
             ("run_schedule", _("Can run schedules by hand")),
@@ -388,6 +420,87 @@ class Schedule(models.Model):
 
         return registry.describe(self.job, self.parameters)
 
+    @property
+    def lets_several_run(self) -> bool:
+        """Tell whether its runs may run side by side."""
+        return self.concurrency_policy == ConcurrencyPolicy.ALLOW
+
+    def most_active(self) -> float:
+        """Return how many runs may wait or run (backfills aside) before a further one is refused."""
+        match self.concurrency_policy:
+            case ConcurrencyPolicy.FORBID:
+                return 1
+            case ConcurrencyPolicy.QUEUE:
+                return 1 + self.queue_limit
+        return math.inf
+
+    def is_paused(self, at: datetime | None = None) -> bool:
+        """Tell whether this schedule is paused at a moment (now by default)."""
+        return self.paused_at is not None and (self.paused_until is None or self.paused_until > (at or now()))
+
+    def pause_words(self) -> str:
+        """Return in words by whom and why this schedule is paused; empty when it is not."""
+        return pause_words(str(self.paused_by) if self.paused_by else "", self.pause_reason) if self.is_paused() else ""
+
+    def pause(
+        self, by: User | None = None, reason: str = "", until: datetime | None = None, *, at: datetime | None = None
+    ) -> None:
+        """Let no due time of this schedule become a run until it is resumed, by a person or at `until`.
+
+        A schedule that is paused already stays so from when it was, with the new reason and end. Runs go on, and can
+        still be started by hand. Raises `ValidationError` for an end that is not in the future.
+        """
+        at = at or now()
+        if until is not None and until <= at:
+            raise ValidationError({"until": gettext("The end of the pause must be in the future.")})
+        with transaction.atomic():
+            locked = Schedule.objects.select_for_update().get(pk=self.pk)
+            start = locked.paused_at if locked.is_paused(at) else at
+            if start != locked.paused_at:
+                self._keep_pause(locked, at)
+            self._set_pause(
+                paused_at=start, paused_by=by, pause_reason=reason.strip()[:REASON_LENGTH], paused_until=until
+            )
+            audit.note(by, self, gettext("Paused: %(reason)s") % {"reason": self.pause_reason or "–"})
+
+    def resume(self, by: User | None = None, *, at: datetime | None = None) -> bool:
+        """End the pause; return whether there was one.
+
+        The due times within it are not run afterwards: the next fire makes them one `missed` row that says why. A
+        pause that ended by itself before `at` ended when it was to end. Failed runs are counted anew.
+        """
+        at = at or now()
+        with transaction.atomic():
+            locked = Schedule.objects.select_for_update().get(pk=self.pk)
+            paused = locked.paused_at is not None
+            if paused:
+                self._keep_pause(locked, at)
+                self._set_pause(paused_at=None, paused_by=None, pause_reason="", paused_until=None)
+                ScheduleState.objects.filter(schedule=self).update(failures_in_row=0)
+                audit.note(by, self, gettext("Resumed"))
+        return paused
+
+    def ended_pause(self, at: datetime) -> Pause | None:
+        """Return, unsaved, the pause that ends at a moment, or ended before when it was to end; None without one."""
+        if self.paused_at is None:
+            return None
+        end = max(self.paused_at, min(at, self.paused_until or at))
+        return Pause(
+            schedule=self,
+            started_at=self.paused_at,
+            ended_at=end,
+            reason=self.pause_reason,
+            paused_by_id=self.paused_by_id,
+        )
+
+    def _keep_pause(self, locked: Schedule, at: datetime) -> None:
+        if pause := locked.ended_pause(at):
+            Pause.objects.bulk_create([pause], ignore_conflicts=True)
+
+    def _set_pause(self, **values: Any) -> None:
+        Schedule.objects.filter(pk=self.pk).update(**values)
+        self.refresh_from_db(fields=[*values, "version"])
+
     def run_now(
         self,
         *,
@@ -400,21 +513,27 @@ class Schedule(models.Model):
 
         1. The schedule's row is locked, so that a fire and a click cannot both start a run.
         2. A `request_key` that was used before returns that request's run.
-        3. While a run of this schedule is active, that one is returned (concurrency policy `forbid`).
-        4. Otherwise the new run carries the schedule's job, executor and (unless given) parameters.
+        3. Where the concurrency policy lets no further run wait (`forbid`: any; `queue`: its limit), the run that is
+           in the way is returned.
+        4. Otherwise the new run carries the schedule's job, executor, limits and (unless given) parameters. It starts
+           when the policy lets it; under `replace` the active ones are cancelled for it.
         """
         with transaction.atomic():
             Schedule.objects.select_for_update().get(pk=self.pk)
             if request_key and (known := Run.objects.filter(request_key=request_key).first()):
                 return known, False
-            if active := Run.objects.active_for(self).order_by("id").first():
-                return active, False
+            active = list(Run.objects.active_for(self).filter(backfill__isnull=True).order_by("id"))
+            if len(active) >= self.most_active():
+                return active[-1] if self.concurrency_policy == ConcurrencyPolicy.QUEUE else active[0], False
             run = Run.objects.create(
                 schedule=self,
                 schedule_name=self.name,
                 job=self.job,
                 parameters=self.parameters if parameters is None else parameters,
                 executor=self.executor,
+                time_limit_seconds=self.time_limit_seconds,
+                kill_after_seconds=self.kill_after_seconds,
+                memory_limit_mb=self.memory_limit_mb,
                 cause=cause,
                 requested_by=by,
                 request_key=request_key,
@@ -457,21 +576,6 @@ class FollowUp(models.Model):
             "successor": self.successor,
             "predecessor": self.predecessor,
         }
-
-
-class ScheduleState(models.Model):
-    """What the engine counts of a schedule; apart from the schedule, so that counting is no edit of it."""
-
-    schedule = models.OneToOneField(Schedule, on_delete=models.CASCADE, primary_key=True, related_name="state")
-    fired = models.PositiveIntegerField(_("runs fired"), default=0)
-    failures_in_row = models.PositiveIntegerField(_("failed runs in a row"), default=0)
-
-    class Meta:
-        verbose_name = _("state of a schedule")
-        verbose_name_plural = _("states of schedules")
-
-    def __str__(self) -> str:
-        return f"{self.schedule_id}: {self.fired} fired, {self.failures_in_row} failed in a row"
 
 
 class ScheduleChange(models.Model):
