@@ -1,5 +1,5 @@
 """Transitions of runs in the scheduler's hands: claimed, handed back, ended from outside. Those that a person or a job
-causes stand in `Run` and `scheduling.jobs.execution`.
+causes stand in `Run`; what follows from an end, in `scheduling.ends`.
 
 Each is a compare-and-set on the status (and the claim token), so that whoever comes second finds nothing to do.
 """
@@ -17,8 +17,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from scheduling import leader
-from scheduling.jobs.execution import Outcome, finish
+from scheduling.ends import Outcome, cancelled, end, finish
 from scheduling.models import Run, RunStatus, SchedulerInstance
+
+CHUNK = 500
+"""Runs that are ended in one transaction: it holds no lock for long."""
 
 
 def claim(executor: str, limit: int, instance: SchedulerInstance, epoch: int, now: datetime) -> list[Run]:
@@ -72,26 +75,23 @@ def end_dead(run: Run, sentence: str) -> Run | None:
     """End a run whose child process is gone without a word: cancelled if somebody asked for it, else failed."""
     asked = Run.objects.cancel_requested().filter(pk=run.pk).exists()
     if asked:
-        return finish(run.pk, run.claim_token, Outcome(RunStatus.CANCELLED, _("Cancelled while it ran.")))
+        return finish(run.pk, run.claim_token, cancelled(run.pk))
     return finish(run.pk, run.claim_token, Outcome(RunStatus.FAILED, sentence))
 
 
 def lose(runs: Collection[Run]) -> list[Run]:
-    """Mark running runs whose process died as `lost`; return those that were still running."""
-    lost = []
-    for run in runs:
-        cancelled = run.cancel_requested_at is not None
-        outcome = (
-            Outcome(RunStatus.CANCELLED, _("Cancelled; its process had died."))
-            if cancelled
-            else Outcome(
-                RunStatus.LOST,
-                _("The scheduler process %(instance)s that executed it died.") % {"instance": run.instance or "?"},
-            )
-        )
-        ended = finish(run.pk, run.claim_token, outcome)
-        if ended is not None:
-            lost.append(ended)
+    """Mark running runs whose process died as `lost` (or cancelled, where that had been asked for); return those that
+    were still running under the same process. One transaction for `CHUNK` runs, however many there are.
+    """
+    lost: list[Run] = []
+    for instance in {run.instance for run in runs}:
+        sentence = _("The scheduler process %(instance)s that executed it died.") % {"instance": instance or "?"}
+        ids = [run.pk for run in runs if run.instance == instance]
+        for start in range(0, len(ids), CHUNK):
+            dead = Run.objects.running().filter(pk__in=ids[start : start + CHUNK], instance=instance)
+            asked = Outcome(RunStatus.CANCELLED, _("Cancelled; its process had died."))
+            lost += end(dead.filter(cancel_requested_at__isnull=False), asked)
+            lost += end(dead.filter(cancel_requested_at__isnull=True), Outcome(RunStatus.LOST, sentence))
     return lost
 
 

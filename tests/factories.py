@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from scheduling.models import Cause, Run, Schedule, TriggerKind
 
@@ -39,3 +40,8 @@ def user(*permissions: str, **values: Any) -> User:
         app, code = permission.split(".")
         made.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=code))
     return made
+
+
+def running(**values: Any) -> Run:
+    """Return a saved run that is being executed under the claim token `token`."""
+    return run(**{"status": "running", "claim_token": "token", "started_at": timezone.now(), **values})

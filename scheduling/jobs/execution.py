@@ -9,8 +9,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import replace
 
 from django.core.exceptions import ValidationError
 from django.db import connection
@@ -18,6 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from scheduling.database import DatabaseAway, one_line
+from scheduling.ends import Outcome, cancelled, finish
 from scheduling.jobs.context import RunCancelled, RunContext
 from scheduling.jobs.registry import JobError, JobResult, registry
 from scheduling.models import Run, RunStatus, Schedule
@@ -26,16 +26,6 @@ logger = logging.getLogger(__name__)
 
 DATABASE_PATIENCE_SECONDS = 120.0
 """How long the begin and the end of a run wait for a database that went away."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended, as it is written to its row."""
-
-    status: RunStatus
-    sentence: str = ""
-    traceback: str = ""
-    summary: dict[str, Any] = field(default_factory=dict)
 
 
 def execute_scheduled_scraping(
@@ -62,7 +52,7 @@ def execute_scheduled_scraping(
     context.open()
     outcome = _call(run, context)
     context.close()
-    return _patiently(lambda: finish(run_id, claim_token, outcome), run_id)
+    return _patiently(lambda: _end(run_id, claim_token, outcome), run_id)
 
 
 def _begin(run_id: int, claim_token: str) -> Run | None:
@@ -72,22 +62,30 @@ def _begin(run_id: int, claim_token: str) -> Run | None:
     return Run.objects.get(pk=run_id)
 
 
+def _end(run_id: int, claim_token: str, outcome: Outcome) -> Run | None:
+    if outcome.status == RunStatus.CANCELLED:
+        outcome = replace(cancelled(run_id), summary=outcome.summary)
+    return finish(run_id, claim_token, outcome)
+
+
 def _call(run: Run, context: RunContext) -> Outcome:
     """Call the job function and turn whatever it does into an outcome."""
     try:
         definition = registry.get(run.job)
         result = definition.function(context, **definition.complete(run.parameters)) or JobResult()
     except RunCancelled:
-        return Outcome(RunStatus.CANCELLED, _("Cancelled while it ran."))
+        return Outcome(RunStatus.CANCELLED)
     except ValidationError as error:
-        return Outcome(RunStatus.FAILED, _("Bad parameters: %(what)s") % {"what": "; ".join(error.messages)})
+        return Outcome(
+            RunStatus.FAILED, _("Bad parameters: %(what)s") % {"what": "; ".join(error.messages)}, retry=False
+        )
     except JobError as error:
-        return Outcome(RunStatus.FAILED, str(error))
+        return Outcome(RunStatus.FAILED, str(error), retry=error.retry)
     except Exception as error:
         logger.exception("Run %s of job %s failed.", run.pk, run.job)
         return Outcome(RunStatus.FAILED, f"{type(error).__name__}: {error}", traceback.format_exc())
     if context.cancelled:
-        return Outcome(RunStatus.CANCELLED, _("Cancelled while it ran."), summary=result.summary)
+        return Outcome(RunStatus.CANCELLED, summary=result.summary)
     status = RunStatus.PARTIAL if result.partial else RunStatus.SUCCEEDED
     return Outcome(status, result.outcome, summary=result.summary)
 
@@ -106,21 +104,3 @@ def _patiently(step: Callable[[], Run | None], run_id: int) -> Run | None:
             connection.close()
             time.sleep(pause)
             pause = min(pause * 2, 5.0)
-
-
-def finish(run_id: int, claim_token: str, outcome: Outcome) -> Run | None:
-    """Write how a run ended if it is still held under its claim; return its row, or None if it is not."""
-    values: dict[str, Any] = {
-        "status": outcome.status,
-        "finished_at": timezone.now(),
-        "outcome": outcome.sentence,
-        "traceback": outcome.traceback,
-        "progress_message": "",
-        "claim_token": "",
-    }
-    if outcome.summary:
-        values["summary"] = outcome.summary
-    if not Run.objects.claimed(run_id, claim_token).update(**values):
-        logger.warning("Run %s ended, but it is no longer held under this claim; nothing is written.", run_id)
-        return None
-    return Run.objects.get(pk=run_id)

@@ -24,7 +24,14 @@ class UnknownJob(ValidationError):
 
 
 class JobError(Exception):
-    """The job cannot do its work, for a reason that its message tells a person; no traceback is kept."""
+    """The job cannot do its work, for a reason that its message tells a person; no traceback is kept.
+
+    `retry=False` says that another attempt would end in the same way (a wrong setting, say): then there is none.
+    """
+
+    def __init__(self, message: str, *, retry: bool = True) -> None:
+        super().__init__(message)
+        self.retry = retry
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What scheduling stores: schedules, their runs, and the scheduler processes."""
 
 from scheduling.models.backfill import Backfill, BackfillOrder, BackfillWhich
+from scheduling.models.follow_up import FollowOn, FollowUp
 from scheduling.models.installation import Hold, Installation
 from scheduling.models.instance import InstanceState, Leadership, SchedulerInstance
 from scheduling.models.run import Cause, Run, RunLog, RunStatus
@@ -8,8 +9,6 @@ from scheduling.models.schedule import (
     CatchUp,
     ConcurrencyPolicy,
     ExecutorAlias,
-    FollowOn,
-    FollowUp,
     Schedule,
     ScheduleChange,
 )

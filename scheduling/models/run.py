@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
@@ -201,6 +201,7 @@ class RunQuerySet(models.QuerySet["Run"]):
         by: User | None = None,
         request_key: str | None = None,
         executor: str | None = None,
+        parent: Run | None = None,
     ) -> tuple[Run, bool]:
         """Commit a queued run of a job without a schedule; return it and whether it is new.
 
@@ -217,6 +218,7 @@ class RunQuerySet(models.QuerySet["Run"]):
             "executor": executor or definition.executor,
             "cause": cause,
             "requested_by": by,
+            "parent": parent,
         }
         if request_key is None:
             return self.create(**values), True
@@ -436,35 +438,49 @@ class Run(models.Model):
         before = Run.objects.before if self.backfill_id is None else Run.objects.before_backfill
         return before(now, self).order_by("status", "id").last()
 
-    def cancel(self, by: User | None = None) -> bool:
-        """End this run: a queued one at once, a running one by asking its scheduler process; return whether it could.
+    def cancel(self, by: User | None = None, reason: str = "") -> bool:
+        """End this run: one that waits at once, a running one by asking its process to stop; return whether it could.
 
         Compare-and-set on the status, so a run that ends or starts meanwhile is handled as what it has become.
         """
+        from scheduling.ends import Outcome, end
+
         now = timezone.now()
-        who = gettext("Cancelled by %(user)s before it started.") % {"user": by} if by else gettext("Cancelled.")
-        with transaction.atomic():
-            ended = (
-                Run.objects.queued()
-                .filter(pk=self.pk)
-                .update(
-                    status=RunStatus.CANCELLED,
-                    finished_at=now,
-                    outcome=who,
-                    wait_reason="",
-                    cancel_requested_at=now,
-                    cancel_requested_by=by,
-                )
-            )
-            asked = 0
-            if not ended:
-                asked = (
-                    Run.objects.running()
-                    .filter(pk=self.pk, cancel_requested_at__isnull=True)
-                    .update(cancel_requested_at=now, cancel_requested_by=by)
-                )
+        request = {"cancel_requested_at": now, "cancel_requested_by": by, "cancel_reason": reason[:200]}
+        self.cancel_requested_by, self.cancel_reason = by, reason
+        outcome = Outcome(RunStatus.CANCELLED, self.cancelled_words(gettext("before it started")))
+        could = bool(end(Run.objects.queued().filter(pk=self.pk), outcome, now, **request))
+        if not could:
+            running = Run.objects.running().filter(pk=self.pk, cancel_requested_at__isnull=True)
+            could = bool(running.update(**request))
         self.refresh_from_db()
-        return bool(ended or asked)
+        return could
+
+    def cancelled_words(self, when: str) -> str:
+        """Return in a sentence by whom, when ("while it ran") and why this run was cancelled."""
+        words = (
+            gettext("Cancelled by %(user)s %(when)s.") % {"user": self.cancel_requested_by, "when": when}
+            if self.cancel_requested_by
+            else gettext("Cancelled %(when)s.") % {"when": when}
+        )
+        if not self.cancel_reason:
+            return words
+        return gettext("%(cancelled)s Reason: %(reason)s") % {"cancelled": words, "reason": self.cancel_reason}
+
+    def again(self, by: User | None = None, parameters: dict[str, Any] | None = None) -> tuple[Run, bool]:
+        """Commit a new run of the same job that is linked to this one; return it and whether it is new.
+
+        It has this run's parameters unless others are given. A schedule's concurrency policy counts as for *Run now*,
+        so it may be answered with the run in progress. Raises `ValidationError` for an unknown job or wrong parameters.
+        """
+        from scheduling.jobs import registry
+
+        cleaned = registry.get(self.job).clean(self.parameters if parameters is None else parameters)
+        if self.schedule is not None and self.schedule.job == self.job:
+            return self.schedule.run_now(by=by, parameters=cleaned, parent=self)
+        return Run.objects.start(
+            job=self.job, parameters=cleaned, cause=Cause.MANUAL, by=by, executor=self.executor, parent=self
+        )
 
 
 def _values_of(run: Run | None) -> Callable[[str], Any]:

@@ -508,8 +508,9 @@ class Schedule(models.Model):
         cause: Cause = Cause.MANUAL,
         parameters: dict[str, Any] | None = None,
         request_key: str | None = None,
+        parent: Run | None = None,
     ) -> tuple[Run, bool]:
-        """Commit a queued run of this schedule; return it and whether it is new.
+        """Commit a queued run of this schedule; return it and whether it is new. `parent` is the run that caused it.
 
         1. The schedule's row is locked, so that a fire and a click cannot both start a run.
         2. A `request_key` that was used before returns that request's run.
@@ -537,45 +538,9 @@ class Schedule(models.Model):
                 cause=cause,
                 requested_by=by,
                 request_key=request_key,
+                parent=parent,
             )
             return run, True
-
-
-class FollowOn(models.TextChoices):
-    """After which ends of its predecessor a schedule follows."""
-
-    SUCCESS = "success", _("it succeeded")
-    PARTIAL = "partial", _("it succeeded or was partial")
-    FAILURE = "failure", _("it failed")
-    ANY = "any", _("it ended, however")
-
-
-class FollowUp(models.Model):
-    """That one schedule is run after another; the follow-up run is committed with the end of its predecessor."""
-
-    predecessor = models.ForeignKey(
-        Schedule, verbose_name=_("after"), on_delete=models.CASCADE, related_name="follow_ups"
-    )
-    successor = models.ForeignKey(
-        Schedule, verbose_name=_("schedule"), on_delete=models.CASCADE, related_name="follows"
-    )
-    on = models.CharField(_("when"), max_length=10, choices=FollowOn.choices, default=FollowOn.SUCCESS)
-
-    class Meta:
-        verbose_name = _("follow-up")
-        verbose_name_plural = _("follow-ups")
-        ordering = ["predecessor", "successor"]
-        constraints = [
-            models.UniqueConstraint(fields=["predecessor", "successor"], name="followup_unique"),
-            models.CheckConstraint(condition=Q(on__in=FollowOn.values), name="followup_on_legal"),
-            models.CheckConstraint(condition=~Q(predecessor=models.F("successor")), name="followup_not_itself"),
-        ]
-
-    def __str__(self) -> str:
-        return gettext("%(successor)s after %(predecessor)s") % {
-            "successor": self.successor,
-            "predecessor": self.predecessor,
-        }
 
 
 class ScheduleChange(models.Model):

@@ -12,6 +12,10 @@ def delay(schedule_id: int, due: datetime, jitter_seconds: int) -> timedelta:
     """Return the delay in [0, jitter_seconds) of one due time of one schedule; always the same for the same two."""
     if not jitter_seconds:
         return timedelta(0)
-    key = f"{schedule_id}:{due.astimezone(UTC).isoformat()}".encode()
-    share = int.from_bytes(hashlib.blake2b(key, digest_size=4).digest()) / RESOLUTION
-    return timedelta(milliseconds=int(share * jitter_seconds * 1000))
+    key = f"{schedule_id}:{due.astimezone(UTC).isoformat()}"
+    return timedelta(milliseconds=int(share(key) * jitter_seconds * 1000))
+
+
+def share(key: str) -> float:
+    """Return a number in [0, 1) that looks random and is always the same for the same key."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=4).digest()) / RESOLUTION

@@ -60,12 +60,12 @@ def test_a_bulk_update_and_plain_sql_reach_the_scheduler(start_scheduler: Start)
     first_ended(schedule)
     Schedule.objects.filter(pk=schedule.pk).update(enabled=False)
     stopped_at = datetime.now(UTC)
+    fields = [field.column for field in Schedule._meta.concrete_fields if field.column not in ("id", "name", "enabled")]
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO scheduling_schedule (name, description, enabled, job, parameters, trigger_kind, crontab,"
-            " interval_seconds, timezone, jitter_seconds, executor, created_at, version)"
-            " VALUES ('by sql', '', %s, 'noop', '{}', 'interval', '', 1, 'UTC', 0, 'threads', %s, 1)",
-            [True, stopped_at],
+            f"INSERT INTO scheduling_schedule (name, enabled, {', '.join(fields)})"
+            f" SELECT 'by sql', %s, {', '.join(fields)} FROM scheduling_schedule WHERE id = %s",
+            [True, schedule.pk],
         )
     other = Schedule.objects.get(name="by sql")
     wait_until(lambda: len(ended(other)) >= 2)
@@ -132,9 +132,11 @@ def test_after_kill_9_no_child_is_left_and_the_next_scheduler_finds_the_run_lost
     wait_until(lambda: not first.survivors(), 2, "the end of all children")
     second = start_scheduler()
     wait_until(lambda: Run.objects.filter(pk=lost.pk, status=RunStatus.LOST).exists(), what="the run is lost")
-    wait_until(lambda: Run.objects.running().exclude(pk=lost.pk).exists(), what="the next fire")
-    due_times = list(Run.objects.filter(schedule=schedule).values_list("scheduled_for", flat=True))
-    assert len(due_times) == len(set(due_times))
+    wait_until(lambda: Run.objects.running().filter(parent=lost, pid__isnull=False).exists(), what="it runs again")
+    again = Run.objects.get(parent=lost)
+    assert (again.cause, again.scheduled_for, again.attempt) == (Cause.RECOVERY, lost.scheduled_for, 2)
+    fires = list(Run.objects.filter(schedule=schedule).values_list("scheduled_for", "attempt"))
+    assert len(fires) == len(set(fires))
     wait_until(lambda: DjangoJobExecution.objects.filter(run_time=lost.scheduled_for, status="Error!").exists())
     assert second.process.poll() is None
 

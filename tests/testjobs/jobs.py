@@ -47,6 +47,11 @@ def refuse(context: RunContext) -> JobResult:
     raise JobError("The coffee is out.")
 
 
+@job("refuse_for_good", label="Refuse for good")
+def refuse_for_good(context: RunContext) -> JobResult:
+    raise JobError("There is no such coffee.", retry=False)
+
+
 @job("raise", label="Raise")
 def raise_error(context: RunContext) -> JobResult:
     raise LookupError("no such thing")

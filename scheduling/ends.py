@@ -1,0 +1,207 @@
+"""The end of a run: the one place where it is written, together with everything that follows from it.
+
+Called by whatever executes a run (`scheduling.jobs.execution`), by the scheduler for runs whose process is gone
+(`scheduling.runs`), and by `Run.cancel()` for a run that had not begun.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from scheduling.models import Cause, FollowOn, FollowUp, Run, RunStatus, Schedule, ScheduleState
+from scheduling.models.run import RunQuerySet
+from scheduling.retries import Tries, next_attempt
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, as it is written to its row; `retry` is false where another attempt would end the same."""
+
+    status: RunStatus
+    sentence: str = ""
+    traceback: str = ""
+    summary: dict[str, Any] = field(default_factory=dict)
+    retry: bool = True
+
+
+def finish(run_id: int, claim_token: str, outcome: Outcome, now: datetime | None = None) -> Run | None:
+    """End a run that is still held under its claim; return its row, or None if it is not held any more."""
+    ended = end(Run.objects.claimed(run_id, claim_token), outcome, now)
+    if not ended:
+        logger.warning("Run %s ended, but it is no longer held under this claim; nothing is written.", run_id)
+        return None
+    return ended[0]
+
+
+def cancelled(run_id: int) -> Outcome:
+    """Return the outcome of a run that ends because somebody asked for it, naming whom and why."""
+    run = Run.objects.select_related("cancel_requested_by").get(pk=run_id)
+    return Outcome(RunStatus.CANCELLED, run.cancelled_words(_("while it ran")))
+
+
+def end(which: RunQuerySet, outcome: Outcome, now: datetime | None = None, **values: Any) -> list[Run]:
+    """End the runs of a query set that are still in it, all with the same outcome; return those that were ended.
+
+    The query set is the compare of a compare-and-set: it says in which state (and under which claim) a run may be
+    ended. `values` are written beside the outcome. In one transaction:
+
+    1. Lock the schedules that consequences touch, in the order of their ids and before any run, as the fire path
+       does: so an end and a fire cannot wait for each other.
+    2. Write the ends.
+    3. Commit with them what follows (`_consequences`).
+    """
+    now = now or timezone.now()
+    found = list(which.select_related("schedule__state"))
+    if not found:
+        return []
+    followers = _followers(found)
+    with transaction.atomic():
+        _lock_schedules(found, followers)
+        ids = [run.pk for run in found]
+        # A single run is compared by the update itself; of several, those that are still there are read first.
+        if len(ids) > 1:
+            ids = list(which.filter(pk__in=ids).select_for_update(no_key=True).values_list("pk", flat=True))
+        written = which.filter(pk__in=ids).update(**_values(outcome, now), **values)
+        if not written:
+            return []
+        ended = [run for run in found if run.pk in set(ids)]
+        for run in ended:
+            _mirror(run, {**_values(outcome, now), **values})
+        _consequences(ended, followers, outcome.retry, now)
+    return ended
+
+
+def _values(outcome: Outcome, now: datetime) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "status": outcome.status,
+        "finished_at": now,
+        "outcome": outcome.sentence,
+        "traceback": outcome.traceback,
+        "progress_message": "",
+        "wait_reason": "",
+        "claim_token": "",
+    }
+    if outcome.summary:
+        values["summary"] = outcome.summary
+    return values
+
+
+def _mirror(run: Run, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(run, name, value)
+
+
+def _followers(runs: Iterable[Run]) -> dict[int, list[FollowUp]]:
+    """Return the follow-ups of the runs' schedules by predecessor."""
+    schedules = {run.schedule_id for run in runs if run.schedule_id is not None}
+    followers: dict[int, list[FollowUp]] = {}
+    if schedules:
+        for follow_up in FollowUp.objects.filter(predecessor__in=schedules).order_by("pk"):
+            followers.setdefault(follow_up.predecessor_id, []).append(follow_up)
+    return followers
+
+
+def _lock_schedules(runs: Iterable[Run], followers: dict[int, list[FollowUp]]) -> None:
+    wanted = {follow_up.successor_id for follow_ups in followers.values() for follow_up in follow_ups}
+    wanted |= {run.schedule.pk for run in runs if run.schedule and run.schedule.pause_after_failures}
+    if wanted:
+        list(Schedule.objects.filter(pk__in=wanted).order_by("pk").select_for_update(no_key=True).values_list("pk"))
+
+
+def _consequences(ended: Sequence[Run], followers: dict[int, list[FollowUp]], retryable: bool, now: datetime) -> None:
+    """Commit what follows from the ends of runs, inside their transaction.
+
+    1. Another attempt, if the schedule's policy says so (`scheduling.retries`).
+    2. Where there is none, the end is final. Only then it counts for the schedule (which may pause it), and the
+       schedules that follow get their runs: a failure that will be retried does neither.
+    """
+    attempts = []
+    for run in ended:
+        if run.status in RunStatus.bad() and (attempt := next_attempt(run, run.schedule, _tries(run), retryable, now)):
+            attempts.append(attempt)
+    _number(attempts)
+    Run.objects.bulk_create(attempts)
+    again = {attempt.parent_id for attempt in attempts}
+    for run in ended:
+        if run.pk in again:
+            continue
+        if run.status in RunStatus.bad() or _has_failures(run):
+            ScheduleState.objects.note_end(run)
+        for follow_up in followers.get(run.schedule_id or 0, []):
+            if FollowOn(follow_up.on).holds_for(run.status):
+                _follow(run, follow_up.successor_id, now)
+
+
+def _has_failures(run: Run) -> bool:
+    """Tell whether the schedule's failures in a row were above zero before this end."""
+    state = getattr(run.schedule, "state", None)
+    return state is not None and state.failures_in_row > 0
+
+
+def _tries(run: Run) -> Tries:
+    """Count the attempts before a run along its parents, back to what began the execution."""
+    retries = recoveries = 0
+    step: Run | None = run
+    while step is not None and step.cause in (Cause.RETRY, Cause.RECOVERY):
+        retries += step.cause == Cause.RETRY
+        recoveries += step.cause == Cause.RECOVERY
+        step = step.parent
+    return Tries(retries, recoveries)
+
+
+def _number(attempts: Sequence[Run]) -> None:
+    """Give attempts at a due time the next free number: a backfill may have used those that follow the parent's."""
+    due = {(run.schedule_id, run.scheduled_for) for run in attempts if run.scheduled_for is not None}
+    if not due:
+        return
+    highest = (
+        Run.objects.filter(schedule__in={key[0] for key in due}, scheduled_for__in={key[1] for key in due})
+        .order_by()
+        .values_list("schedule_id", "scheduled_for")
+        .annotate(highest=Max("attempt"))
+    )
+    numbers = {(schedule, moment): number for schedule, moment, number in highest}
+    for run in attempts:
+        key = (run.schedule_id, run.scheduled_for)
+        if key in numbers:
+            numbers[key] = run.attempt = max(run.attempt, numbers[key] + 1)
+
+
+def _follow(run: Run, successor_id: int, now: datetime) -> None:
+    """Give a schedule that follows its run: queued, or skipped with the reason; a disabled one gets none."""
+    successor = Schedule.objects.filter(pk=successor_id, enabled=True).first()
+    if successor is None:
+        return
+    if successor.is_paused(now):
+        _skip(run, successor, now, _("Skipped: %(pause)s.") % {"pause": successor.pause_words()})
+        return
+    active, is_new = successor.run_now(cause=Cause.FOLLOW_UP, parent=run)
+    if not is_new:
+        _skip(run, successor, now, _("Skipped: run %(run)s of this schedule had not ended yet.") % {"run": active.pk})
+
+
+def _skip(run: Run, successor: Schedule, now: datetime, sentence: str) -> None:
+    Run.objects.create(
+        schedule=successor,
+        schedule_name=successor.name,
+        job=successor.job,
+        parameters=successor.parameters,
+        executor=successor.executor,
+        cause=Cause.FOLLOW_UP,
+        parent=run,
+        status=RunStatus.SKIPPED,
+        queued_at=now,
+        finished_at=now,
+        outcome=sentence,
+    )
