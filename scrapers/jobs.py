@@ -16,12 +16,15 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from scheduling.jobs import JobError, JobForm, JobResult, RunContext, job
-from scheduling.models import Run, Tag
+from scheduling.models import Cause, Run, Tag
 from scrapers import query as queries
 from scrapers.collect import collect, totals
 from scrapers.models import ResultStatus, Source, SourceResult
+from scrapers.polled_by import JOB
 
 if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser, User
+
     _ModelMultipleChoiceField = forms.ModelMultipleChoiceField[Any]
 else:
     _ModelMultipleChoiceField = forms.ModelMultipleChoiceField
@@ -132,7 +135,7 @@ def panel(run: Run) -> SafeString:
 
 
 @job(
-    "run_all_scrapers",
+    JOB,
     label=_("Collect news"),
     form=CollectForm,
     describe=describe,
@@ -159,6 +162,26 @@ def run_all_scrapers(
     if failed and len(failed) == len(chosen):
         raise JobError(_all_failed(failed))
     return JobResult(_outcome(results, failed), partial=bool(failed), summary=_summary(results))
+
+
+def poll_now(
+    sources: QuerySet[Source], *, by: User | AnonymousUser | None, cause: Cause, request_key: str | None = None
+) -> Run:
+    """Commit a run that polls these sources as soon as it can start; the same `request_key` twice is one run.
+
+    Raises `ValidationError` if there is none among them.
+    """
+    keys = list(sources.values_list("pk", flat=True))
+    if not keys:
+        raise ValidationError(_t("There is no enabled source to collect from."))
+    run, _new = Run.objects.start(
+        job=JOB,
+        parameters={"sources": keys},
+        cause=cause,
+        by=by if by and by.is_authenticated else None,
+        request_key=request_key,
+    )
+    return run
 
 
 def chosen_sources(sources: Sequence[int], tags: Sequence[int]) -> QuerySet[Source]:

@@ -31,4 +31,7 @@ if "NEWSS_TEST_CHILD" not in os.environ and "sqlite3" in DATABASES["default"]["E
     DATABASES["default"]["TEST"] = {"NAME": str(_sqlite)}
 INSTALLED_APPS += ["tests.testjobs"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Whitenoise warns of a folder that is missing.
+STATIC_ROOT = _scratch / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}

@@ -1,1 +1,8 @@
+"""The admin of collecting: one file a model; importing them registers them."""
 
+from scrapers.admin.article import ArticleAdmin
+from scrapers.admin.host import HostAdmin
+from scrapers.admin.result import SourceResultAdmin
+from scrapers.admin.source import SourceAdmin
+
+__all__ = ["ArticleAdmin", "HostAdmin", "SourceAdmin", "SourceResultAdmin"]

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from datetime import timezone as fixed
 from typing import ClassVar
 
-from django.db import models
+from django.db import connections, models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -20,12 +20,35 @@ def url_hash(url: str) -> str:
     return hashlib.sha256(url.encode()).hexdigest()
 
 
+# A DISTINCT would read the index of all articles.
+_LANGUAGES = """
+    WITH RECURSIVE step(language) AS (
+        SELECT MIN(language) FROM scrapers_article WHERE language > ''
+        UNION ALL
+        SELECT (SELECT MIN(language) FROM scrapers_article WHERE language > step.language)
+        FROM step WHERE step.language IS NOT NULL
+    )
+    SELECT language FROM step WHERE language IS NOT NULL
+"""
+
+
 class ArticleQuerySet(models.QuerySet["Article"]):
     """Conditions on articles."""
 
     def seen_in(self, source: Source | int) -> ArticleQuerySet:
         """Keep those that were seen in a source."""
         return self.filter(pk__in=ArticleSource.objects.filter(source=source).values("article"))
+
+    def tagged(self, tag: int) -> ArticleQuerySet:
+        """Keep those that were seen in a source with this tag (a primary key)."""
+        sources = Source.objects.tagged([tag]).values("pk")
+        return self.filter(pk__in=ArticleSource.objects.filter(source__in=sources).values("article"))
+
+    def languages(self) -> list[str]:
+        """Return the languages of all articles, in order; it steps from one to the next in the index on language."""
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(_LANGUAGES)
+            return [language for (language,) in cursor.fetchall()]
 
     def with_url(self, url: str) -> ArticleQuerySet:
         """Keep the one with this normalised address."""
@@ -106,6 +129,16 @@ class Article(models.Model):
     def get_absolute_url(self) -> str:
         """Return the address of the original."""
         return self.url
+
+    @property
+    def paragraphs(self) -> list[str]:
+        """Return the paragraphs of the text, or of the summary where there is no text."""
+        return [line.strip() for line in (self.text or self.summary).splitlines() if line.strip()]
+
+    @property
+    def image_link(self) -> str:
+        """Return the address of the image if it is one that a page may link to, else an empty text."""
+        return self.image_url if self.image_url.startswith(("https://", "http://")) else ""
 
     @property
     def published_local(self) -> datetime | None:

@@ -87,6 +87,15 @@ class SourceQuerySet(models.QuerySet["Source"]):
         """Keep those that were never polled."""
         return self.filter(last_polled_at__isnull=True)
 
+    def in_health(self, health: SourceHealth) -> SourceQuerySet:
+        """Keep those of which `Source.health` is this."""
+        return {
+            SourceHealth.HEALTHY: self.healthy(),
+            SourceHealth.FAILING: self.failing(),
+            SourceHealth.NEW: self.enabled().never_polled().filter(consecutive_failures=0),
+            SourceHealth.DISABLED: self.filter(enabled=False),
+        }[health]
+
 
 class Source(models.Model):
     """One place news comes from."""

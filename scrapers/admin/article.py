@@ -1,0 +1,89 @@
+"""Articles: a list that one likes to read, and a page for each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import model_ngettext
+from django.db.models import Prefetch, QuerySet
+from django.db.models.functions import Left
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from scrapers.admin import show
+from scrapers.admin.article_filters import FILTERS
+from scrapers.admin.base import AheadAdmin
+from scrapers.models import Article, ArticleSource, Source
+
+OPENING_CHARACTERS = 400
+"""How much of the text the list fetches; it shows two lines of it."""
+
+
+@admin.register(Article)
+class ArticleAdmin(AheadAdmin):
+    """Articles, read only."""
+
+    list_display = ("reading", "published")
+    list_display_links = None
+    list_filter = FILTERS
+    search_fields = ("title", "summary")
+    search_help_text = _("Title or summary")
+    change_form_template = "admin/scrapers/article/change_form.html"
+    empty_title = _("No article yet")
+    empty_text = _("Add a source and poll it, or run a schedule; what it finds stands here.")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Article]:
+        """Fetch the sources along, and for the list only the beginning of the text."""
+        articles: QuerySet[Article] = super().get_queryset(request)
+        if request.resolver_match and request.resolver_match.url_name == "scrapers_article_changelist":
+            return (
+                articles.defer("text")
+                .annotate(opening=Left("text", OPENING_CHARACTERS))
+                .prefetch_related(Prefetch("sources", queryset=Source.objects.only("name")))
+            )
+        return articles.select_related("first_run")
+
+    @admin.display(description=_("Article"), ordering="title")
+    def reading(self, article: Article) -> SafeString:
+        """Return title, where it was seen, language and the first lines."""
+        return SafeString(render_to_string("scrapers/admin/article_row.html", {"article": article}))
+
+    @admin.display(description=_("Published"), ordering="published_at")
+    def published(self, article: Article) -> SafeString:
+        """Return when it was published, in the outlet's zone and relative."""
+        return SafeString(render_to_string("scrapers/admin/published.html", {"article": article}))
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Show the article as a page to read."""
+        article = self.get_object(request, object_id) if object_id else None
+        shown: dict[str, Any] = {}
+        if article and self.has_view_permission(request, article):
+            shown = {
+                "article": article,
+                "title": article.title,
+                "subtitle": None,
+                "seen_in": ArticleSource.objects.filter(article=article).select_related("source").order_by("pk"),
+                # The outlet's server learns who reads only when the reader asks for the image.
+                "with_image": "image" in request.GET,
+            }
+        return super().changeform_view(request, object_id, form_url, {**shown, **(extra_context or {})})
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Name the articles only; where they were seen goes along without saying."""
+        rows = list(objs)
+        needed = set() if self.has_delete_permission(request) else {self.opts.verbose_name}
+        return (
+            [show.NOTHING if not row.title else row.title for row in rows],
+            {model_ngettext(self.opts, len(rows)): len(rows)},
+            needed,
+            [],
+        )

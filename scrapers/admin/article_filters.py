@@ -1,0 +1,105 @@
+"""The filters of the list of articles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import DropdownFilter, RangeDateFilter
+from unfold.utils import parse_date_str
+
+from scheduling.models import Tag
+from scrapers.models import Article, Source
+from scrapers.models.article import ArticleQuerySet
+
+if TYPE_CHECKING:
+    from django.contrib.admin import SimpleListFilter as _Filter
+else:
+    _Filter = DropdownFilter
+
+
+class _KeyFilter(_Filter):
+    """A filter whose value is a primary key."""
+
+    def key(self) -> int | None:
+        """Return the chosen key; None for none, and for what is no key."""
+        value = self.value() or ""
+        return int(value) if value.isdecimal() and len(value) < 19 else None
+
+
+class SourceFilter(_KeyFilter):
+    """A source in which it was seen."""
+
+    title = _("source")
+    parameter_name = "source"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[Any, Any]]:
+        """Return all sources."""
+        return list(Source.objects.order_by("name").values_list("pk", "name"))
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        """Keep those that were seen in it."""
+        assert isinstance(queryset, ArticleQuerySet)
+        key = self.key()
+        return None if key is None else queryset.seen_in(key)
+
+
+class TagFilter(_KeyFilter):
+    """A tag of a source in which it was seen."""
+
+    title = _("tag")
+    parameter_name = "tag"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[Any, Any]]:
+        """Return the tags that sources carry."""
+        return list(Tag.objects.filter(sources__isnull=False).distinct().values_list("pk", "name"))
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        """Keep those that were seen in a source with the tag."""
+        assert isinstance(queryset, ArticleQuerySet)
+        key = self.key()
+        return None if key is None else queryset.tagged(key)
+
+
+class LanguageFilter(_Filter):
+    """The language it is written in."""
+
+    title = _("language")
+    parameter_name = "language"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[Any, Any]]:
+        """Return the languages that articles have."""
+        return [(code, code) for code in Article.objects.languages()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        """Keep those in it."""
+        return queryset.filter(language=self.value()) if self.value() else None
+
+
+class DayFilter(RangeDateFilter):  # type: ignore[misc]
+    """A range of local days, both of them whole; unfold's own leaves out the last one and knows no zone."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep those of these days; what is no date is no bound."""
+        if first := self._day("from"):
+            queryset = queryset.filter(**{f"{self.parameter_name}__gte": _start_of(first)})
+        if last := self._day("to"):
+            queryset = queryset.filter(**{f"{self.parameter_name}__lt": _start_of(last + timedelta(days=1))})
+        return queryset
+
+    def _day(self, end: str) -> date | None:
+        day = cast("date | None", parse_date_str(self.used_parameters.get(f"{self.parameter_name}_{end}") or ""))
+        # The first and the last year that there are cannot be told in every zone.
+        return day if day and date.min.year < day.year < date.max.year else None
+
+
+def _start_of(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))
+
+
+FILTERS = (SourceFilter, TagFilter, LanguageFilter, ("published_at", DayFilter))

@@ -1,0 +1,95 @@
+"""What the pages of this app share: rows that are read only, an empty state that says what to do next, and paging
+that does not count millions of rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
+
+if TYPE_CHECKING:
+    from django.contrib.admin.options import ModelAdmin as DjangoModelAdmin
+
+    class _Admin(DjangoModelAdmin[Any]):
+        """What type checkers see of unfold's class."""
+else:
+    _Admin = ModelAdmin
+
+COUNTED_AHEAD = 20
+"""How many pages beyond the shown one are counted."""
+
+
+class AheadPaginator(Paginator):  # type: ignore[type-arg]
+    """Counts no further than some pages beyond the one that is shown, so that a list of millions opens at once.
+
+    `reached_end` tells whether the count is exact.
+    """
+
+    template_name = "scrapers/admin/pagination.html"
+
+    def __init__(self, *args: Any, page: int = 1, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.limit = (max(1, page) + COUNTED_AHEAD) * self.per_page
+
+    @cached_property
+    def count(self) -> int:
+        """Return the number of rows, or the limit where there are more."""
+        return min(self._counted, self.limit)
+
+    @property
+    def reached_end(self) -> bool:
+        """Tell whether `count` is the number of all rows."""
+        return self._counted <= self.limit
+
+    @cached_property
+    def _counted(self) -> int:
+        rows = self.object_list
+        assert isinstance(rows, QuerySet)
+        # Without an order the database may stop at the limit, whatever the list is sorted by.
+        return rows.order_by().values("pk")[: self.limit + 1].count()
+
+
+class NewsAdmin(_Admin):
+    """Base of this app's admins."""
+
+    show_full_result_count = False
+    list_filter_submit = False
+    #: What an empty list says: a heading, and a sentence that says what to do next.
+    empty_title: ClassVar[Any] = _("Nothing here yet")
+    empty_text: ClassVar[Any] = ""
+
+
+class ReadOnlyAdmin(NewsAdmin):
+    """Rows that only collecting writes: to be looked at, and deleted by those who may."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: collecting makes these rows."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse: collecting writes these rows."""
+        return False
+
+
+class AheadAdmin(ReadOnlyAdmin):
+    """A read-only list that may have millions of rows."""
+
+    list_per_page = 50
+
+    def get_paginator(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Any],
+        per_page: int,
+        orphans: int = 0,
+        allow_empty_first_page: bool = True,
+    ) -> AheadPaginator:
+        """Return a paginator that counts only ahead of the page that is asked for."""
+        asked = request.GET.get("p", "1")
+        page = int(asked) if asked.isdecimal() and len(asked) < 9 else 1
+        return AheadPaginator(queryset, per_page, orphans, allow_empty_first_page, page=page)

@@ -1,0 +1,114 @@
+"""Hosts: how each server wants to be asked, read only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
+
+from scrapers.admin import show
+from scrapers.admin.base import ReadOnlyAdmin
+from scrapers.models import Host
+from scrapers.models.host import HostQuerySet
+
+if TYPE_CHECKING:
+    from django.contrib.admin import SimpleListFilter as _Filter
+else:
+    _Filter = DropdownFilter
+
+
+class CoolingFilter(_Filter):
+    """Whether the host asked to be left alone."""
+
+    title = _("left alone")
+    parameter_name = "cooling"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[Any, Any]]:
+        """Return the one choice."""
+        return [("1", _("yes, for a while"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        """Keep those that asked for it."""
+        assert isinstance(queryset, HostQuerySet)
+        return queryset.cooling() if self.value() else None
+
+
+@admin.register(Host)
+class HostAdmin(ReadOnlyAdmin):
+    """Hosts, read only."""
+
+    list_display = ("origin", "robots", "crawl_delay_words", "cooling")
+    list_filter = (CoolingFilter, ("robots_failure", ChoicesDropdownFilter))
+    search_fields = ("host",)
+    search_help_text = _("Host")
+    list_per_page = 50
+    fieldsets = (
+        (None, {"fields": ("origin", "crawl_delay_words", "cooling")}),
+        (_("robots.txt"), {"fields": ("robots", "robots_fetched", "robots_expires", "robots_text")}),
+    )
+    readonly_fields = (
+        "origin",
+        "crawl_delay_words",
+        "cooling",
+        "robots",
+        "robots_fetched",
+        "robots_expires",
+        "robots_text",
+    )
+    empty_title = _("No host was asked yet")
+    empty_text = _("Each server that sources and articles are on stands here as soon as it was asked for something.")
+
+    @admin.display(description=_("Host"), ordering="host")
+    def origin(self, host: Host) -> str:
+        """Return scheme, host and port."""
+        return host.origin
+
+    @admin.display(description=_("robots.txt"), ordering="robots_status")
+    def robots(self, host: Host) -> SafeString:
+        """Return what is known of robots.txt."""
+        if host.robots_failure:
+            badge = show.badge("red", "error", host.get_robots_failure_display())
+            return format_html('{} <span class="scrapers-second">{}</span>', badge, host.robots_error)
+        if host.robots_fetched_at is None:
+            return show.badge("grey", "hourglass_empty", _t("not fetched yet"))
+        if host.robots_status is not None and 400 <= host.robots_status < 500:
+            return show.badge("green", "check_circle", _t("none: all is allowed"))
+        if host.robots_are_fresh():
+            return show.badge("green", "check_circle", _t("known"))
+        return show.badge("grey", "history", _t("to be fetched again"))
+
+    @admin.display(description=_("Crawl delay"), ordering="crawl_delay")
+    def crawl_delay_words(self, host: Host) -> str:
+        """Return the delay that robots.txt asks for."""
+        return show.NOTHING if host.crawl_delay is None else _t("%(seconds)g s") % {"seconds": host.crawl_delay}
+
+    @admin.display(description=_("Left alone until"), ordering="cool_down_until")
+    def cooling(self, host: Host) -> SafeString:
+        """Return until when it wants to be left alone; nothing once that has passed."""
+        if host.cool_down_until is None or host.cool_down_until <= timezone.now():
+            return format_html("{}", show.NOTHING)
+        return show.badge("amber", "ac_unit", show.when(host.cool_down_until))
+
+    @admin.display(description=_("Fetched"))
+    def robots_fetched(self, host: Host) -> SafeString:
+        """Return when robots.txt was fetched."""
+        return show.when(host.robots_fetched_at)
+
+    @admin.display(description=_("Valid until"))
+    def robots_expires(self, host: Host) -> SafeString:
+        """Return until when it is valid."""
+        return show.when(host.robots_expires_at)
+
+    @admin.display(description=_("Text"))
+    def robots_text(self, host: Host) -> SafeString:
+        """Return robots.txt as it was sent."""
+        return format_html('<pre class="scrapers-pre">{}</pre>', host.robots_txt or show.NOTHING)

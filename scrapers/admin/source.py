@@ -1,0 +1,326 @@
+"""Sources: how each is doing, what polls it, and the form to add and change them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.utils import model_ngettext
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.decorators import action as page_action
+from unfold.views import ChangeList
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from scheduling.models import Cause
+from scrapers.admin import show
+from scrapers.admin.base import NewsAdmin
+from scrapers.admin.source_filters import FILTERS
+from scrapers.admin.source_rows import SourceRow, rows_for
+from scrapers.jobs import poll_now
+from scrapers.kinds import registry as kinds
+from scrapers.models import Article, Source, SourceHealth
+
+if TYPE_CHECKING:
+    _SourceModelForm = forms.ModelForm[Source]
+else:
+    _SourceModelForm = forms.ModelForm
+
+LATEST = 10
+"""How many results and articles the form shows."""
+POLLERS_SHOWN = 3
+"""How many schedules the list names for each source."""
+
+
+class SourceForm(_SourceModelForm):
+    """A source as people edit it."""
+
+    kind = forms.ChoiceField(label=_("Kind"), choices=kinds.choices, widget=UnfoldAdminSelectWidget)
+
+    class Meta:
+        model = Source
+        fields = ("name", "url", "kind", "tags", "enabled")
+
+
+class SourceChangeList(ChangeList):  # type: ignore[misc]
+    """The list with what is looked up once for the whole page."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Fetch the page and add each source's row."""
+        super().get_results(request)
+        self.result_list: list[Source] = list(self.result_list)
+        _add_rows(self.result_list, request, pollers_shown=POLLERS_SHOWN)
+
+
+def _add_rows(sources: Sequence[Any], request: HttpRequest, **how: Any) -> None:
+    """Hang the figures on the sources, for the columns to show."""
+    rows = rows_for(sources, linked=request.user.has_perm("scheduling.view_schedule"), **how)
+    for source in sources:
+        source.row = rows[source.pk]
+
+
+def _row(source: Any) -> SourceRow:
+    return cast(SourceRow, source.row)
+
+
+@admin.register(Source)
+class SourceAdmin(NewsAdmin):
+    """Sources: list, form, and the ways to poll them at once."""
+
+    form = SourceForm
+    list_display = (
+        "name_and_address",
+        "state",
+        "kind_words",
+        "last_success",
+        "articles_of_days",
+        "polled_by_schedules",
+        "enabled",
+    )
+    list_display_links = ("name_and_address",)
+    list_filter = FILTERS
+    list_per_page = 50
+    search_fields = ("name", "url")
+    search_help_text = _("Name or address")
+    ordering = ("name",)
+    actions = ("enable", "disable", "poll")
+    actions_list: ClassVar[Sequence[str]] = ["retry_failing"]
+    fieldsets = (
+        (None, {"fields": ("name", "url", "kind", "tags", "enabled")}),
+        (
+            _("How it is doing"),
+            {"fields": ("state", "last_polled", "last_success", "consecutive_failures", "polled_by_schedules")},
+        ),
+    )
+    readonly_fields = ("state", "last_polled", "last_success", "consecutive_failures", "polled_by_schedules")
+    change_form_outer_before_template = "scrapers/admin/source_before.html"
+    change_form_outer_after_template = "scrapers/admin/source_after.html"
+    empty_title = _("No source yet")
+    empty_text = _("Add the address of an RSS, Atom or JSON feed; then make a schedule that collects from it.")
+
+    # -- The list -----------------------------------------------------------------------------------------------------
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        """Return the list that looks up figures once a page."""
+        return SourceChangeList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Source]:
+        """Fetch the tags along."""
+        return super().get_queryset(request).prefetch_related("tags")
+
+    def get_list_display(self, request: HttpRequest) -> tuple[Any, ...]:
+        """Offer the button only to those who may start runs."""
+        shown = tuple(super().get_list_display(request))
+        return (*shown, "poll_button") if self.has_start_run_permission(request) else shown
+
+    @admin.display(description=_("Source"), ordering="name")
+    def name_and_address(self, source: Source) -> SafeString:
+        """Return the name with the address under it."""
+        return show.two_lines(source.name, source.url)
+
+    @admin.display(description=_("State"), ordering="consecutive_failures")
+    def state(self, source: Source) -> SafeString:
+        """Return how the source is doing, since when it fails, and why."""
+        health = source.health
+        words = show.status(health, health.label)
+        if health != SourceHealth.FAILING:
+            return words
+        since = _row(source).failing_since
+        return format_html(
+            '{} {}<span class="scrapers-second scrapers-clamp" title="{}">{}</span>',
+            words,
+            format_html("{} {}", _t("since"), show.when(since)) if since else "",
+            source.last_error,
+            source.last_error,
+        )
+
+    @admin.display(description=_("Kind"), ordering="kind")
+    def kind_words(self, source: Source) -> str:
+        """Return the kind in words; its name where it is not registered any more."""
+        return str(dict(kinds.choices()).get(source.kind, source.kind))
+
+    @admin.display(description=_("Last success"), ordering="last_success_at")
+    def last_success(self, source: Source) -> SafeString:
+        """Return when it was last read."""
+        return show.when(source.last_success_at, _("never"))
+
+    @admin.display(description=_("Last polled"), ordering="last_polled_at")
+    def last_polled(self, source: Source) -> SafeString:
+        """Return when it was last asked."""
+        return show.when(source.last_polled_at, _("never"))
+
+    @admin.display(description=_("Articles, 7 days"))
+    def articles_of_days(self, source: Source) -> SafeString:
+        """Return the articles of the last days as bars, and their number."""
+        row = _row(source)
+        return format_html(
+            '<span class="scrapers-days">{}<span class="newss-number">{}</span></span>',
+            show.bars(row.days),
+            row.articles,
+        )
+
+    @admin.display(description=_("Polled by"))
+    def polled_by_schedules(self, source: Source) -> SafeString:
+        """Return the schedules that poll it, with links."""
+        row = _row(source)
+        if not row.pollers:
+            return format_html('<span class="scrapers-quiet">{}</span>', _t("no schedule"))
+        words = [
+            (
+                show.link(poller.address, poller.name) if row.linked else poller.name,
+                "" if poller.enabled else f" ({_t('off')})",
+            )
+            for poller in row.pollers[: row.pollers_shown]
+        ]
+        named = format_html_join(", ", "{}{}", words)
+        more = len(row.pollers) - len(words)
+        return format_html("{} {}", named, _t("and %d more") % more) if more else named
+
+    @admin.display(description=_("Poll"))
+    def poll_button(self, source: Source) -> SafeString:
+        """Return the button that polls this source; it submits the list's form to an address of its own."""
+        if not source.enabled:
+            return format_html("{}", "")
+        return format_html(
+            '<button type="submit" class="scrapers-button" formaction="{}" name="request_key" value="{}" '
+            'aria-label="{}">{}</button>',
+            reverse("admin:scrapers_source_poll", args=[source.pk]),
+            secrets.token_hex(16),
+            _t("Poll %(source)s now") % {"source": source.name},
+            _t("Poll now"),
+        )
+
+    # -- Actions ------------------------------------------------------------------------------------------------------
+
+    def has_start_run_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Tell whether the person may start runs."""
+        return bool(request.user.has_perm("scheduling.start_run"))
+
+    @admin.action(description=_("Enable"), permissions=["change"])
+    def enable(self, request: HttpRequest, sources: QuerySet[Source]) -> None:
+        """Let runs poll the chosen sources."""
+        self._switch(request, sources.filter(enabled=False), True)
+
+    @admin.action(description=_("Disable"), permissions=["change"])
+    def disable(self, request: HttpRequest, sources: QuerySet[Source]) -> None:
+        """Let no run poll the chosen sources."""
+        self._switch(request, sources.filter(enabled=True), False)
+
+    def _switch(self, request: HttpRequest, sources: QuerySet[Source], enabled: bool) -> None:
+        changed = list(sources)
+        Source.objects.filter(pk__in=[source.pk for source in changed]).update(enabled=enabled)
+        note = [{"changed": {"fields": [str(Source._meta.get_field("enabled").verbose_name)]}}]
+        for source in changed:
+            self.log_change(request, source, note)
+        words = (
+            ngettext("%d source is enabled.", "%d sources are enabled.", len(changed))
+            if enabled
+            else ngettext("%d source is off.", "%d sources are off.", len(changed))
+        )
+        self.message_user(request, words % len(changed), messages.SUCCESS)
+
+    @admin.action(description=_("Poll now"), permissions=["start_run"])
+    def poll(self, request: HttpRequest, sources: QuerySet[Source]) -> HttpResponse | None:
+        """Start one run that polls the chosen sources."""
+        return self._poll(request, sources)
+
+    @page_action(description=_("Retry all failing"), url_path="retry-failing", permissions=["start_run"], icon="replay")  # type: ignore[untyped-decorator]
+    def retry_failing(self, request: HttpRequest) -> HttpResponse:
+        """Ask whether all failing sources are to be polled, and do it."""
+        failing = Source.objects.failing().order_by("name")
+        here = reverse("admin:scrapers_source_changelist")
+        if request.method == "POST":
+            return self._poll(request, failing, request.POST.get("request_key")) or HttpResponseRedirect(here)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _("Retry all failing"),
+            "sources": failing,
+            "request_key": secrets.token_hex(16),
+            "back": here,
+        }
+        return TemplateResponse(request, "scrapers/admin/retry_failing.html", context)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the address that polls one source."""
+        poll = self.admin_site.admin_view(cast(Callable[..., HttpResponse], self.poll_view))
+        return [path("<int:key>/poll/", poll, name="scrapers_source_poll"), *super().get_urls()]
+
+    def poll_view(self, request: HttpRequest, key: int) -> HttpResponse:
+        """Start a run that polls one source, and go to its page."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not self.has_start_run_permission(request):
+            raise PermissionDenied
+        source = get_object_or_404(Source, pk=key)
+        answer = self._poll(request, Source.objects.filter(pk=source.pk), request.POST.get("request_key"))
+        return answer or HttpResponseRedirect(reverse("admin:scrapers_source_change", args=[source.pk]))
+
+    def _poll(self, request: HttpRequest, sources: QuerySet[Source], key: str | None = None) -> HttpResponse | None:
+        """Start the run and go to its page; say why where that cannot be."""
+        enabled = sources.filter(enabled=True)
+        off = sources.filter(enabled=False).count()
+        try:
+            run = poll_now(enabled, by=request.user, cause=Cause.MANUAL, request_key=(key or "")[:64] or None)
+        except ValidationError as error:
+            self.message_user(request, " ".join(error.messages), messages.ERROR)
+            return None
+        if off:
+            words = ngettext("%d source is off and was left out.", "%d sources are off and were left out.", off)
+            self.message_user(request, words % off, messages.WARNING)
+        if waits := run.waits_for():
+            self.message_user(request, waits, messages.INFO)
+        return HttpResponseRedirect(run.get_absolute_url())
+
+    # -- The form -----------------------------------------------------------------------------------------------------
+
+    def get_fieldsets(self, request: HttpRequest, obj: Source | None = None) -> Any:
+        """Leave out how it is doing while it does not exist."""
+        shown = super().get_fieldsets(request, obj)
+        return shown if obj else shown[:1]
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Source | None:
+        """Fetch the source with its figures."""
+        source: Source | None = super().get_object(request, object_id, from_field)
+        if source:
+            _add_rows([source], request)
+        return source
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Show the form, with the last results and the latest articles under it."""
+        panels: dict[str, Any] = {}
+        source = super().get_object(request, object_id) if object_id else None
+        if source and self.has_view_permission(request, source):
+            panels = {
+                "source": source,
+                "results": source.results.select_related("run").order_by("-started_at", "-id")[:LATEST],
+                "articles": Article.objects.seen_in(source).defer("text", "summary")[:LATEST],
+                "articles_url": f"{reverse('admin:scrapers_article_changelist')}?source={source.pk}",
+                "may_poll": source.enabled and self.has_start_run_permission(request),
+                "request_key": secrets.token_hex(16),
+            }
+        return super().changeform_view(request, object_id, form_url, {**panels, **(extra_context or {})})
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Tell in figures what goes along; a source may have been seen in more articles than a page can list."""
+        rows = list(objs)
+        needed = set() if self.has_delete_permission(request) else {self.opts.verbose_name}
+        return [str(row) for row in rows], {model_ngettext(self.opts, len(rows)): len(rows)}, needed, []

@@ -1,0 +1,258 @@
+"""The admin of articles, hosts and results: reading, filters, paging, safety, read only."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin import site
+from django.test import Client
+from django.utils import timezone
+
+from scheduling.models import Run, Tag
+from scrapers.admin.base import COUNTED_AHEAD, AheadPaginator
+from scrapers.models import Article, ArticleSource, Host, ResultStatus, Source, SourceResult, url_hash
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+needs_runs = pytest.mark.skipif(not site.is_registered(Run), reason="runs have no page yet")
+
+LIST = "/admin/scrapers/article/"
+
+
+def source(name: str) -> Source:
+    return Source.objects.create(name=name, url=f"https://{name.lower()}.example/feed")
+
+
+def article(title: str, *places: Source, **values: Any) -> Article:
+    url = f"https://news.example/{url_hash(title)[:12]}"
+    made = Article.objects.create(**{"url": url, "url_hash": url_hash(url), "title": title, **values})
+    for place in places:
+        ArticleSource.objects.create(article=made, source=place, item_key=url_hash(url))
+    return made
+
+
+@pytest.fixture
+def reader(client: Client) -> Client:
+    """A person who may look at all that collecting stores."""
+    models = ("article", "source", "host", "sourceresult")
+    client.force_login(factories.user(*(f"scrapers.view_{model}" for model in models)))
+    return client
+
+
+def titles(client: Client, query: str = "") -> list[str]:
+    return [row.title for row in client.get(f"{LIST}?{query}").context["cl"].result_list]
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("article", "No article yet"),
+        ("host", "No host was asked yet"),
+        ("sourceresult", "No source was polled yet"),
+    ],
+)
+def test_an_empty_list_says_what_to_do_next(reader: Client, address: str, words: str) -> None:
+    assert words in reader.get(f"/admin/scrapers/{address}/").content.decode()
+
+
+def test_a_list_that_a_filter_empties_does_not_say_that_there_is_nothing(reader: Client) -> None:
+    article("Flood")
+    page = reader.get(f"{LIST}?q=nowhere").content.decode()
+    assert "No article yet" not in page and "No results found" in page
+
+
+def test_the_list_shows_sources_language_and_the_first_lines(reader: Client) -> None:
+    article("Flood", source("Courier"), source("Review"), text="The river rose.\nBy night it fell.", language="en")
+    page = reader.get(LIST).content.decode()
+    assert "The river rose." in page and "<span>Courier</span>, <span>Review</span>" in page
+    assert '<abbr title="Language">en</abbr>' in page
+
+
+def test_times_are_shown_in_the_zone_of_the_outlet(reader: Client) -> None:
+    made = article("Flood", published_at=datetime(2026, 3, 1, 20, 30, tzinfo=UTC), published_offset=330)
+    for address in (LIST, f"{LIST}{made.pk}/change/"):
+        page = reader.get(address).content.decode()
+        assert "March 2, 2026, 2 a.m." in page and "+0530" in page
+
+
+def test_newest_come_first(reader: Client) -> None:
+    for days in (2, 0, 1):
+        article(f"{days} days", published_at=timezone.now() - timedelta(days=days))
+    assert titles(reader) == ["0 days", "1 days", "2 days"]
+
+
+def test_the_list_is_filtered_by_source_tag_language_date_and_searched(reader: Client) -> None:
+    courier, review = source("Courier"), source("Review")
+    tag = Tag.objects.create(name="daily")
+    courier.tags.add(tag)
+    old = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    article("Flood", courier, language="en", published_at=old)
+    article("Flut", review, language="de", published_at=old + timedelta(days=40), summary="Hochwasser am Fluss")
+    article("Both", courier, review, language="en", published_at=old + timedelta(days=80))
+    assert titles(reader, f"source={courier.pk}") == ["Both", "Flood"]
+    assert titles(reader, f"tag={tag.pk}") == ["Both", "Flood"]
+    assert titles(reader, "language=de") == ["Flut"]
+    assert titles(reader, "published_at_from=2026-02-01&published_at_to=2026-03-01") == ["Flut"]
+    assert titles(reader, "published_at_from=2026-01-05&published_at_to=2026-01-05") == ["Flood"]
+    assert len(titles(reader, "published_at_from=soon")) == 3
+    assert len(titles(reader, "published_at_from=0001-01-01&published_at_to=9999-12-31")) == 3
+    assert titles(reader, "q=hochwasser") == ["Flut"]
+    assert len(titles(reader, "source=nonsense&tag=x")) == 3
+
+
+def test_the_languages_are_those_that_articles_have(django_assert_num_queries: Any) -> None:
+    assert Article.objects.languages() == []
+    for number, language in enumerate(["en", "de", "", "en", "pt-BR", "de"]):
+        article(f"Story {number}", language=language)
+    with django_assert_num_queries(1):
+        assert Article.objects.languages() == ["de", "en", "pt-BR"]
+
+
+def test_the_list_costs_the_same_queries_whatever_the_rows(reader: Client, django_assert_max_num_queries: Any) -> None:
+    places = [source(f"S{number}") for number in range(5)]
+    for number in range(60):
+        article(f"Story {number}", *places, published_at=timezone.now(), text="word " * 50)
+    with django_assert_max_num_queries(12):
+        assert len(titles(reader)) == 50
+    with django_assert_max_num_queries(12):
+        assert len(titles(reader, "p=2")) == 10
+
+
+def test_paging_counts_only_ahead_of_the_page_that_is_shown() -> None:
+    per_page, rows = 1, COUNTED_AHEAD + 10
+    for number in range(rows):
+        article(f"Story {number}")
+    first = AheadPaginator(Article.objects.all(), per_page, page=1)
+    assert (first.count, first.reached_end) == (COUNTED_AHEAD + 1, False)
+    later = AheadPaginator(Article.objects.all(), per_page, page=12)
+    assert (later.count, later.reached_end) == (rows, True)
+    exact = AheadPaginator(Article.objects.all(), per_page, page=10)
+    assert (exact.count, exact.reached_end) == (rows, True)
+
+
+def test_a_long_list_says_that_there_is_more(reader: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scrapers.admin.base.COUNTED_AHEAD", 1)
+    monkeypatch.setattr("scrapers.admin.article.ArticleAdmin.list_per_page", 2)
+    for number in range(7):
+        article(f"Story {number}")
+    page = reader.get(LIST).content.decode()
+    assert "more than 4 articles" in page and 'rel="next"' in page and 'rel="prev"' not in page
+    last = reader.get(f"{LIST}?p=4").content.decode()
+    assert "7 articles" in last and 'rel="next"' not in last and 'rel="prev"' in last
+
+
+def test_the_page_shows_text_as_paragraphs_and_everything_escaped(reader: Client) -> None:
+    made = article(
+        "A <b>bold</b> title",
+        source("Courier"),
+        text="First <script>alert(1)</script>.\n\nSecond.",
+        authors=["Ada <i>L.</i>", "Bea"],
+        image_url="https://img.example/1.jpg",
+    )
+    page = reader.get(f"{LIST}{made.pk}/change/").content.decode()
+    assert "<p>First &lt;script&gt;alert(1)&lt;/script&gt;.</p>" in page and "<p>Second.</p>" in page
+    assert "A &lt;b&gt;bold&lt;/b&gt; title" in page and "Ada &lt;i&gt;L.&lt;/i&gt;, Bea" in page
+    assert page.count('rel="noopener noreferrer nofollow"') >= 3
+    assert "Courier" in page
+
+
+def test_the_image_is_loaded_from_the_outlet_only_when_asked_for(reader: Client) -> None:
+    made = article("Flood", image_url="https://img.example/1.jpg")
+    address = f"{LIST}{made.pk}/change/"
+    assert '<img src="https://img.example/1.jpg"' not in reader.get(address).content.decode()
+    shown = reader.get(f"{address}?image").content.decode()
+    assert '<img src="https://img.example/1.jpg"' in shown and 'referrerpolicy="no-referrer"' in shown
+
+
+def test_an_image_address_that_is_no_web_address_is_not_linked(reader: Client) -> None:
+    made = article("Flood", image_url="javascript:alert(1)")
+    assert "javascript:alert" not in reader.get(f"{LIST}{made.pk}/change/?image").content.decode()
+
+
+@needs_runs
+def test_the_page_names_the_run_that_found_it(reader: Client) -> None:
+    run = factories.run()
+    made = article("Flood", first_run=run)
+    assert run.get_absolute_url() in reader.get(f"{LIST}{made.pk}/change/").content.decode()
+
+
+def test_articles_are_read_only_and_deleted_only_by_permission(reader: Client) -> None:
+    made = article("Flood", source("Courier"))
+    assert reader.get(f"{LIST}add/").status_code == 403
+    assert reader.post(f"{LIST}{made.pk}/change/", {"title": "Mine"}).status_code == 403
+    assert reader.post(f"{LIST}{made.pk}/delete/", {"post": "yes"}).status_code == 403
+    reader.force_login(factories.user("scrapers.view_article", "scrapers.delete_article"))
+    assert "Flood" in reader.get(f"{LIST}{made.pk}/delete/").content.decode()
+    assert reader.post(f"{LIST}{made.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert not Article.objects.exists() and Source.objects.exists()
+
+
+def test_many_articles_are_deleted_by_the_action(reader: Client) -> None:
+    keys = [article(f"Story {number}").pk for number in range(3)]
+    reader.force_login(factories.user("scrapers.view_article", "scrapers.delete_article"))
+    chosen = {"action": "delete_selected", "_selected_action": keys[:2]}
+    assert "Story 1" in reader.post(LIST, chosen).content.decode()
+    reader.post(LIST, {**chosen, "post": "yes"})
+    assert Article.objects.count() == 1
+
+
+def test_an_article_that_is_gone_leads_back_to_the_list(reader: Client) -> None:
+    assert reader.get(f"{LIST}999/change/").status_code == 302
+
+
+def test_hosts_show_robots_delay_and_until_when_they_are_left_alone(
+    reader: Client, django_assert_max_num_queries: Any
+) -> None:
+    now = timezone.now()
+    Host.objects.create(scheme="https", host="a.example", port=443)
+    Host.objects.create(
+        scheme="https",
+        host="b.example",
+        port=8443,
+        robots_txt="User-agent: *\nCrawl-delay: 2 <b>",
+        robots_status=200,
+        robots_fetched_at=now,
+        robots_expires_at=now + timedelta(hours=24),
+        crawl_delay=2.5,
+        cool_down_until=now + timedelta(minutes=10),
+    )
+    Host.objects.create(
+        scheme="http", host="c.example", port=80, robots_status=404, robots_fetched_at=now - timedelta(days=2)
+    )
+    broken = Host.objects.create(
+        scheme="http", host="d.example", port=80, robots_failure="dns", robots_error="The name could not be found."
+    )
+    with django_assert_max_num_queries(12):
+        page = reader.get("/admin/scrapers/host/").content.decode()
+    assert "https://b.example:8443" in page and "2.5 s" in page and "minutes from now" in page
+    assert "none: all is allowed" in page and "The name could not be found." in page and "not fetched yet" in page
+    cooling = reader.get("/admin/scrapers/host/?cooling=1").context["cl"].result_list
+    assert [host.host for host in cooling] == ["b.example"]
+    one = reader.get(f"/admin/scrapers/host/{cooling[0].pk}/change/").content.decode()
+    assert "Crawl-delay: 2 &lt;b&gt;" in one
+    assert reader.post(f"/admin/scrapers/host/{broken.pk}/change/", {"crawl_delay": "0"}).status_code == 403
+
+
+@needs_runs
+def test_results_are_listed_with_reason_and_run(reader: Client, django_assert_max_num_queries: Any) -> None:
+    for number in range(10):
+        place = source(f"S{number}")
+        SourceResult.objects.create(
+            run=factories.run(),
+            source=place,
+            source_name=place.name,
+            status=ResultStatus.FAILED if number % 2 else ResultStatus.OK,
+            failure_class="timeout" if number % 2 else "",
+            error="It did not answer in time." if number % 2 else "",
+        )
+    with django_assert_max_num_queries(12):
+        page = reader.get("/admin/scrapers/sourceresult/").content.decode()
+    assert page.count("It did not answer in time.") == 5
+    failed = reader.get("/admin/scrapers/sourceresult/?status__exact=failed").context["cl"].result_list
+    assert len(failed) == 5
+    one = failed[0]
+    Source.objects.all().delete()
+    page = reader.get(f"/admin/scrapers/sourceresult/{one.pk}/change/").content.decode()
+    assert one.run.get_absolute_url() in page and "(deleted)" in page
