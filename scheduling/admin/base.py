@@ -1,0 +1,69 @@
+"""What the admins of this package share: read-only ones, permissions, and answers to buttons."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseRedirect
+from django.utils.html import format_html
+from django.utils.http import url_has_allowed_host_and_scheme
+from unfold.admin import ModelAdmin as UnfoldModelAdmin
+
+from scheduling.models import Run
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin as _ModelAdmin
+    from django.contrib.auth.models import User
+    from django.db.models import Model
+
+    class ModelAdmin(_ModelAdmin[Any]):
+        """For the type checker: unfold brings no types."""
+else:
+    ModelAdmin = UnfoldModelAdmin
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Rows that only the engine writes: to be looked at and, by permission, deleted."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody adds a row by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody edits a row by hand."""
+        return False
+
+
+def person(request: HttpRequest) -> User:
+    """Return who asks; raises `PermissionDenied` for nobody (the admin's views have seen to it before)."""
+    if not request.user.is_authenticated:
+        raise PermissionDenied
+    return request.user
+
+
+def require(request: HttpRequest, permission: str) -> None:
+    """Raise `PermissionDenied` if the person lacks `app.codename`."""
+    if not request.user.has_perm(permission):
+        raise PermissionDenied
+
+
+def back(request: HttpRequest, default: str) -> HttpResponseRedirect:
+    """Return to the page that the button was on, or to `default`."""
+    target = request.POST.get("next") or request.headers.get("Referer", "")
+    safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return HttpResponseRedirect(target if target and safe else default)
+
+
+def tell_started(request: HttpRequest, run: Run, *, created: bool) -> None:
+    """Say on the next page that a run was started, or which one is in the way, and what it waits for."""
+    from django.utils.translation import gettext as _
+
+    if created:
+        text, level = _("{run} is started. {waits}"), messages.SUCCESS
+    else:
+        text, level = _("No second run was started: {run} is already there. {waits}"), messages.WARNING
+    waits = run.waits_for()
+    link = format_html('<a class="newss-link" href="{}">{}</a>', run.get_absolute_url(), run)
+    messages.add_message(request, level, format_html(text, run=link, waits=waits))

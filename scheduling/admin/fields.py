@@ -1,0 +1,120 @@
+"""Form fields of the schedule's form: spans of time in units, moments in the schedule's own zone, and the look of the
+fields that a job's form brings along."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from django import forms
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from unfold import widgets
+
+UNITS: list[tuple[int, str | Promise]] = [
+    (1, _("seconds")),
+    (60, _("minutes")),
+    (3_600, _("hours")),
+    (86_400, _("days")),
+]
+
+
+class SpanWidget(forms.MultiWidget):
+    """A number beside its unit."""
+
+    template_name = "scheduling/widgets/span.html"
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(
+            {
+                "count": widgets.UnfoldAdminIntegerFieldWidget({"min": 0, "inputmode": "numeric"}),
+                "unit": widgets.UnfoldAdminSelectWidget({"aria-label": _("Unit")}, choices=UNITS),
+            },
+            attrs,
+        )
+
+    def decompress(self, value: Any) -> list[Any]:
+        """Return (count, unit) with the largest unit that divides the seconds."""
+        if value in (None, ""):
+            return [None, 60]
+        seconds = int(value)
+        unit = next(size for size, _name in reversed(UNITS) if seconds % size == 0) if seconds else 1
+        return [seconds // unit, unit]
+
+
+class SpanField(forms.MultiValueField):
+    """A span of time in whole seconds, typed as a number and a unit."""
+
+    widget = SpanWidget
+
+    def __init__(self, *, min_value: int = 0, max_value: int | None = None, **kwargs: Any) -> None:
+        fields = (
+            forms.IntegerField(min_value=min_value, max_value=max_value),
+            forms.TypedChoiceField(choices=UNITS, coerce=int),
+        )
+        super().__init__(fields, require_all_fields=False, **kwargs)
+
+    def compress(self, data_list: list[Any]) -> int | None:
+        """Return the seconds, or None if no number was typed."""
+        if not data_list or data_list[0] in (None, ""):
+            return None
+        return int(data_list[0]) * int(data_list[1] or 1)
+
+
+class ZonedDateTimeWidget(widgets.UnfoldAdminSplitDateTimeWidget):  # type: ignore[misc]
+    """Date and time of day in a zone that is not the viewer's."""
+
+    zone: ZoneInfo | None = None
+
+    def decompress(self, value: datetime | None) -> list[Any]:
+        """Return date and time of day in the zone."""
+        with timezone.override(self.zone):
+            return list(super().decompress(value))
+
+
+class ZonedDateTimeField(forms.SplitDateTimeField):
+    """A moment, typed in the schedule's zone (`use` sets it) and stored in UTC."""
+
+    widget = ZonedDateTimeWidget
+    zone: ZoneInfo | None = None
+
+    def use(self, zone: str) -> None:
+        """Read and show the moment in this zone; an unknown one (told at its own field) leaves the active zone."""
+        self.zone = self.widget.zone = ZoneInfo(zone) if zone in available_timezones() else None
+
+    def compress(self, data_list: Any) -> datetime | None:
+        """Return the moment; raises `ValidationError` for one that a change of clocks leaves out."""
+        with timezone.override(self.zone):
+            return super().compress(data_list)
+
+
+def in_unfolds_look(field: forms.Field) -> forms.Field:
+    """Return a job's form field with the widget that fits the admin; a field with a widget of its own keeps it."""
+    made: dict[type[forms.Field], Any] = {
+        forms.ModelMultipleChoiceField: widgets.UnfoldAdminSelect2MultipleWidget,
+        forms.MultipleChoiceField: widgets.UnfoldAdminSelect2MultipleWidget,
+        forms.ModelChoiceField: widgets.UnfoldAdminSelectWidget,
+        forms.ChoiceField: widgets.UnfoldAdminSelectWidget,
+        forms.BooleanField: widgets.UnfoldBooleanSwitchWidget,
+        forms.FloatField: widgets.UnfoldAdminDecimalFieldWidget,
+        forms.DecimalField: widgets.UnfoldAdminDecimalFieldWidget,
+        forms.IntegerField: widgets.UnfoldAdminIntegerFieldWidget,
+        forms.DateTimeField: widgets.UnfoldAdminTextInputWidget,
+        forms.DateField: widgets.UnfoldAdminSingleDateWidget,
+        forms.TimeField: widgets.UnfoldAdminSingleTimeWidget,
+        forms.URLField: widgets.UnfoldAdminURLInputWidget,
+        forms.CharField: widgets.UnfoldAdminTextInputWidget,
+    }
+    if type(field.widget) is not type(field).widget and not isinstance(field.widget, forms.NumberInput):
+        return field
+    kind = next((kind for kind in type(field).__mro__ if kind in made), None)
+    if kind is None:
+        return field
+    widget = made[kind](attrs=dict(field.widget_attrs(field.widget) or {}))
+    widget.is_required = field.required
+    if isinstance(field, forms.ChoiceField):
+        widget.choices = field.choices
+    field.widget = widget
+    return field

@@ -1,0 +1,72 @@
+"""What the trigger of a form as typed would mean: its words, its next due times, and the warnings that fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from scheduling.models import Schedule
+
+TIMES = 5
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Words, next due times (UTC), warnings, and what is wrong with the fields of the trigger."""
+
+    words: str = ""
+    times: list[datetime] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    zone: ZoneInfo | None = None
+
+
+def zones() -> list[str]:
+    """Return the time zones that a form proposes."""
+    return sorted(name for name in available_timezones() if "/" in name or name == "UTC")
+
+
+def of_form(form: Any) -> Preview:
+    """Return what a schedule's form says now; an unbound form says what is stored."""
+    schedule: Any = form.instance
+    if form.is_bound:
+        # Judged on a copy, since a form that is only shown again keeps quiet about its errors.
+        judged = type(form)(form.data, instance=schedule)
+        judged.full_clean()
+        schedule = judged.instance
+        messages = {name: found for name, found in (judged._errors or {}).items() if name in WHEN_FIELDS}
+        if messages:
+            return Preview(errors=[str(message) for found in messages.values() for message in found])
+    if schedule.pk is None and not form.is_bound and not _is_complete(schedule):
+        return Preview()
+    return of_schedule(schedule)
+
+
+def of_schedule(schedule: Schedule) -> Preview:
+    """Return the preview of a schedule, saved or not."""
+    try:
+        times = schedule.next_fires(TIMES)
+    except (ValueError, KeyError) as error:
+        return Preview(words=schedule.words(), errors=[str(error)])
+    return Preview(schedule.words(), times, zone=ZoneInfo(schedule.timezone))
+
+
+WHEN_FIELDS = (
+    "trigger_kind",
+    "crontab",
+    "interval_seconds",
+    "run_at",
+    "timezone",
+    "start_at",
+    "end_at",
+    "jitter_seconds",
+)
+
+
+def _is_complete(schedule: Schedule) -> bool:
+    try:
+        return schedule.trigger() is not None
+    except (ValueError, KeyError):
+        return False

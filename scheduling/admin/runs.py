@@ -1,0 +1,152 @@
+"""The admin of runs: the list, and the page of one run with its live part, *Cancel* and *Run again*."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.decorators import method_decorator
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from scheduling import display
+from scheduling.admin import run_page
+from scheduling.admin.base import ReadOnlyAdmin, back, person, require, tell_started
+from scheduling.models import Run
+
+CANCEL = "scheduling.cancel_run"
+START = "scheduling.start_run"
+
+
+@admin.register(Run)
+class RunAdmin(ReadOnlyAdmin):
+    """Runs."""
+
+    list_display = ("title", "status_shown", "when", "duration_shown", "counts", "cause_shown")
+    list_display_links = None
+    list_filter = ("status", "cause", ("schedule", admin.RelatedOnlyFieldListFilter), "queued_at")
+    search_fields = ("schedule_name", "outcome")
+    ordering = ("-queued_at", "-id")
+    list_per_page = 50
+    show_full_result_count = False
+    list_select_related = ("schedule", "requested_by")
+    actions = ("cancel_many",)
+
+    # ── the list ──
+
+    @admin.display(description=_("Run"), ordering="schedule_name")
+    def title(self, run: Run) -> SafeString:
+        """Return the schedule's name with a link to the run's page."""
+        return _cell("run_title", run)
+
+    @admin.display(description=_("Status"), ordering="status")
+    def status_shown(self, run: Run) -> SafeString:
+        """Return the status over its reason."""
+        return _cell("run_status", run)
+
+    @admin.display(description=_("When"), ordering="queued_at")
+    def when(self, run: Run) -> SafeString:
+        """Return when it started, or was to start."""
+        return _cell("run_when", run)
+
+    @admin.display(description=_("Duration"))
+    def duration_shown(self, run: Run) -> str:
+        """Return how long it ran or has been running."""
+        return display.duration_words(run.duration)
+
+    @admin.display(description=_("Counts"))
+    def counts(self, run: Run) -> str:
+        """Return what the job counted."""
+        return ", ".join(f"{name} {count}" for name, count in run_page.shown_counts(run.summary))
+
+    @admin.display(description=_("Why"), ordering="cause")
+    def cause_shown(self, run: Run) -> str:
+        """Return why it exists."""
+        cause = run.get_cause_display()
+        return f"{cause}: {run.requested_by}" if run.requested_by else cause
+
+    @admin.action(description=_("Cancel"), permissions=["cancel"])
+    def cancel_many(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
+        """Cancel those of the chosen runs that have not ended."""
+        cancelled = sum(run.cancel(person(request)) for run in queryset)
+        text = ngettext("%d run is cancelled.", "%d runs are cancelled.", cancelled) % cancelled
+        self.message_user(request, text, messages.SUCCESS if cancelled else messages.WARNING)
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the person may cancel runs."""
+        return request.user.has_perm(CANCEL)
+
+    # ── the page of one run ──
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the addresses of the live part and of the buttons."""
+        view = self.admin_site.admin_view
+        return [
+            path("<int:run_id>/live/", view(self.live_view), name="scheduling_run_live"),
+            path("<int:run_id>/cancel/", view(self.cancel_view), name="scheduling_run_cancel"),
+            path("<int:run_id>/again/", view(self.again_view), name="scheduling_run_again"),
+            *super().get_urls(),
+        ]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the page of a run."""
+        run = self.get_object(request, object_id)
+        if run is None:
+            raise Http404(_t("There is no run %(number)s.") % {"number": object_id})
+        if not self.has_view_permission(request, run):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            **run_page.context(run, request),
+            "title": str(run),
+            "opts": self.opts,
+            "original": run,
+            "has_view_permission": True,
+            "media": self.media,
+        }
+        return TemplateResponse(request, "admin/scheduling/run/page.html", context)
+
+    def live_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
+        """Answer the live part of the page; the header says after how many seconds to ask again, 0 for never."""
+        run = get_object_or_404(Run.objects.select_related("schedule", "requested_by", "instance"), pk=run_id)
+        if not self.has_view_permission(request, run):
+            raise PermissionDenied
+        html = render_to_string("scheduling/run_live.html", run_page.context(run, request), request)
+        return HttpResponse(html, headers={"Newss-Next": "1" if run.is_active else "0"})
+
+    @method_decorator(require_POST)
+    def cancel_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
+        """Cancel a run."""
+        require(request, CANCEL)
+        run = get_object_or_404(Run, pk=run_id)
+        if run.cancel(person(request)):
+            text = _t("The run is asked to stop.") if run.is_active else _t("The run is cancelled.")
+            self.message_user(request, text, messages.SUCCESS)
+        else:
+            self.message_user(request, _t("The run has already ended, or is asked to stop."), messages.WARNING)
+        return back(request, run.get_absolute_url())
+
+    @method_decorator(require_POST)
+    def again_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
+        """Start a run like this one and go to its page; the same `request_key` twice is one run."""
+        require(request, START)
+        run = get_object_or_404(Run, pk=run_id)
+        again, created = run_page.start_again(run, person(request), request.POST.get("request_key") or None)
+        tell_started(request, again, created=created)
+        return HttpResponseRedirect(again.get_absolute_url())
+
+
+def _cell(name: str, run: Run) -> SafeString:
+    return SafeString(render_to_string(f"scheduling/cells/{name}.html", {"run": run}))

@@ -1,0 +1,156 @@
+"""The form of a schedule: its own fields, and those of its job's form as fields like any other."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.forms.utils import ErrorDict
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
+from unfold import widgets
+
+from scheduling.admin.fields import SpanField, ZonedDateTimeField, in_unfolds_look
+from scheduling.jobs import registry
+from scheduling.models import Schedule
+from scheduling.models.schedule import default_zone
+
+PREFIX = "parameter"
+SHOW_ONLY = ("_choose_job", "_preview")
+"""Buttons that show the form again as it was typed, without judging or saving it."""
+MAX_SECONDS = 366 * 86_400
+
+
+def parameter_field(name: str) -> str:
+    """Return the name that a job's field has in the schedule's form."""
+    return f"{PREFIX}-{name}"
+
+
+if TYPE_CHECKING:
+    _ModelForm = forms.ModelForm[Schedule]
+else:
+    _ModelForm = forms.ModelForm
+
+
+class ScheduleForm(_ModelForm):
+    """A schedule with its job's parameters; `for_job` makes the class for one job."""
+
+    job_name = ""
+    _job_changed = False
+
+    job = forms.ChoiceField(label=_("Job"), widget=widgets.UnfoldAdminSelectWidget)
+    job_shown = forms.CharField(required=False, widget=forms.HiddenInput)
+    interval_seconds = SpanField(label=_("Every"), min_value=1, required=False)
+    run_at = ZonedDateTimeField(label=_("Date and time"), required=False)
+    start_at = ZonedDateTimeField(
+        label=_("Start"), required=False, help_text=_("No due time before this. In the schedule's time zone.")
+    )
+    end_at = ZonedDateTimeField(
+        label=_("End"), required=False, help_text=_("No due time after this. In the schedule's time zone.")
+    )
+
+    class Meta:
+        model = Schedule
+        fields: list[str] = []
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.is_bound:
+            self.data = self._with_defaults(self.data)
+        stored = self.instance.parameters or {}
+        for name, field in self._job_fields().items():
+            self.initial.setdefault(parameter_field(name), stored.get(name, field.initial))
+        job = self.fields.get("job")
+        if isinstance(job, forms.ChoiceField):
+            job.choices = self._job_choices()
+            self.initial["job"] = self.job_name
+            self.initial["job_shown"] = self.job_name
+        zone = (self.data.get("timezone") if self.is_bound else None) or self.instance.timezone or default_zone()
+        for field in self.fields.values():
+            if isinstance(field, ZonedDateTimeField):
+                field.use(zone)
+
+    @classmethod
+    def for_job(cls, job_name: str) -> type[ScheduleForm]:
+        """Return the form class whose parameter fields are those of a job (none for an unknown one)."""
+        form = registry.get(job_name).form() if job_name in registry else None
+        fields = {
+            parameter_field(name): in_unfolds_look(copy.deepcopy(field))
+            for name, field in (form.fields.items() if form else ())
+        }
+        return type(f"{cls.__name__}For{job_name.title()}", (cls,), {**fields, "job_name": job_name, "Meta": cls.Meta})
+
+    @classmethod
+    def parameter_names(cls) -> list[str]:
+        """Return the names of the parameter fields, in the order of the job's form."""
+        return [name for name in cls.base_fields if name.startswith(f"{PREFIX}-")]
+
+    @property
+    def only_shown(self) -> bool:
+        """Tell whether the form is to be shown again as typed, neither judged nor saved."""
+        return self.is_bound and any(name in self.data for name in SHOW_ONLY)
+
+    def is_valid(self) -> bool:
+        """Tell whether it can be saved."""
+        return not self.only_shown and super().is_valid()
+
+    @property
+    def errors(self) -> ErrorDict:
+        """Return the messages by field; none for a form that is only shown again."""
+        return ErrorDict() if self.only_shown else super().errors
+
+    def clean(self) -> dict[str, Any]:
+        """Check the parameters with the job's own form, and put them on the schedule."""
+        cleaned = super().clean() or {}
+        if "job" not in self.fields:
+            return cleaned
+        if self._job_changed:
+            self.add_error("job", _t("The job was changed: look through its parameters, then save."))
+            return cleaned
+        if self.job_name not in registry:
+            return cleaned
+        form = registry.get(self.job_name).form(data=self.data, prefix=PREFIX)
+        if form.is_valid():
+            self.instance.parameters = form.to_parameters()
+            return cleaned
+        for name, messages in form.errors.as_data().items():
+            field = parameter_field(name)
+            if field not in self.fields:
+                self.add_error(None, ValidationError(messages))
+            elif field not in self.errors:
+                self.add_error(field, ValidationError(messages))
+        return cleaned
+
+    def _job_fields(self) -> dict[str, forms.Field]:
+        return dict(registry.get(self.job_name).form.base_fields) if self.job_name in registry else {}
+
+    def _job_choices(self) -> list[tuple[str, Any]]:
+        choices = sorted(registry.choices(), key=lambda choice: str(choice[1]))
+        if self.job_name and self.job_name not in registry:
+            choices.append((self.job_name, _t("%(job)s (not registered here)") % {"job": self.job_name}))
+        return choices
+
+    def _with_defaults(self, data: Any) -> Any:
+        """Return the posted data with the defaults of a job whose fields were not on the page that was posted."""
+        shown = data.get("job_shown")
+        if not shown or shown == self.job_name or "job" not in data:
+            return data
+        self._job_changed = True
+        data = data.copy()
+        data["job_shown"] = self.job_name
+        for name, field in self._job_fields().items():
+            value = field.initial() if callable(field.initial) else field.initial
+            if parameter_field(name) not in data and value is not None:
+                data.setlist(parameter_field(name), value if isinstance(value, list) else [value])
+        return data
+
+    def _update_errors(self, errors: ValidationError) -> None:
+        """Show what the model says of a field that is not on this form above the form."""
+        if hasattr(errors, "error_dict"):
+            known: dict[str, list[ValidationError]] = {}
+            for name, messages in errors.error_dict.items():
+                known.setdefault(name if name in self.fields else NON_FIELD_ERRORS, []).extend(messages)
+            errors = ValidationError(known)
+        super()._update_errors(errors)  # type: ignore[misc]

@@ -1,0 +1,86 @@
+"""What the list of schedules shows of each row beyond its own fields, fetched for a whole page at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import OuterRef, Q, Subquery
+from django.http import HttpRequest
+from django.utils import timezone
+from django_apscheduler.models import DjangoJob
+from unfold.views import ChangeList as UnfoldChangeList
+
+from scheduling.jobs import registry
+from scheduling.models import Run, RunStatus, Schedule, SchedulerInstance
+
+BARS = 20
+"""How many past runs of a schedule its row shows."""
+
+
+def next_runs(schedules: Sequence[Schedule], now: datetime | None = None) -> dict[int, datetime | None]:
+    """Return the next due time of each schedule: the scheduler's own while it is alive, else computed."""
+    alive = SchedulerInstance.objects.active().beating(now).exists()
+    stored = dict(
+        DjangoJob.objects.filter(pk__in=[schedule.job_id for schedule in schedules] if alive else []).values_list(
+            "id", "next_run_time"
+        )
+    )
+    return {
+        schedule.pk: (stored.get(schedule.job_id) or schedule.next_run()) if schedule.enabled else None
+        for schedule in schedules
+    }
+
+
+def last_runs(schedules: Sequence[Schedule], count: int = BARS) -> dict[int, list[Run]]:
+    """Return the newest runs of each schedule, newest first.
+
+    Two statements, whatever the number of schedules and of runs: where each schedule's newest ones begin, then those.
+    Both only touch the ends of the index `run_schedule_newest`.
+    """
+    found: dict[int, list[Run]] = {schedule.pk: [] for schedule in schedules}
+    if not found:
+        return found
+    newest = Run.objects.filter(schedule=OuterRef("pk")).order_by("-queued_at").values("queued_at")
+    begins = Schedule.objects.filter(pk__in=found).annotate(begin=Subquery(newest[count - 1 : count]))
+    wanted = Q()
+    for key, begin in begins.order_by().values_list("pk", "begin"):
+        wanted |= Q(schedule=key, queued_at__gte=begin) if begin else Q(schedule=key)
+    columns = ("schedule_id", "status", "outcome", "queued_at", "started_at", "finished_at")
+    for run in Run.objects.filter(wanted).order_by("-queued_at", "-id").only(*columns):
+        if len(found[run.schedule_id or 0]) < count:
+            found[run.schedule_id or 0].append(run)
+    return found
+
+
+class ScheduleChangeList(UnfoldChangeList):  # type: ignore[misc]
+    """The list of schedules with, on each row, `what`, `next_due`, `recent` and `trouble`."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Fetch one page."""
+        ChangeList.get_results(self, request)
+        page: list[Any] = list(self.result_list)  # type: ignore[has-type]
+        words = registry.describe_all([(schedule.job, schedule.parameters) for schedule in page])
+        due = next_runs(page, timezone.now())
+        runs = last_runs(page)
+        for schedule, what in zip(page, words, strict=True):
+            schedule.what = what
+            schedule.next_due = due[schedule.pk]
+            schedule.recent = runs[schedule.pk]
+            schedule.trouble = schedule.problem()
+            schedule.may_run = request.user.has_perm("scheduling.run_schedule")
+            schedule.may_change = request.user.has_perm("scheduling.change_schedule")
+        self.result_list = page
+
+
+def bars(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Return runs (newest first) as bars of a 120 × 24 drawing, oldest first: height by duration, colour by status."""
+    longest = max((run.duration.total_seconds() for run in runs if run.duration), default=0.0) or 1.0
+    drawn = []
+    for place, run in enumerate(reversed(runs), start=BARS - len(runs)):
+        share = run.duration.total_seconds() / longest if run.duration else 0.0
+        height = max(5, round(24 * share))
+        drawn.append({"x": place * 6, "y": 24 - height, "height": height, "status": RunStatus(run.status), "run": run})
+    return drawn

@@ -1,0 +1,309 @@
+"""The admin of schedules: the list with its switches and buttons, and the form with its preview."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import get_object_or_404
+from django.template.loader import render_to_string
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.functional import Promise
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from scheduling.admin import preview
+from scheduling.admin.base import ModelAdmin, back, person, require, tell_started
+from scheduling.admin.schedule_form import ScheduleForm, parameter_field
+from scheduling.admin.schedule_rows import ScheduleChangeList, bars
+from scheduling.jobs import registry
+from scheduling.models import Schedule
+
+RUN = "scheduling.run_schedule"
+CHANGE = "scheduling.change_schedule"
+
+WHEN = ("trigger_kind", "crontab", "interval_seconds", "run_at", "timezone")
+HOW = (
+    "executor",
+    "concurrency_policy",
+    "queue_limit",
+    "catch_up",
+    "catch_up_limit",
+    "misfire_grace_time",
+    "max_retries",
+    "retry_delay_seconds",
+    "retry_delay_max_seconds",
+    "retry_failed",
+    "retry_timed_out",
+    "rerun_lost",
+    "time_limit_seconds",
+    "kill_after_seconds",
+    "memory_limit_mb",
+    "pause_after_failures",
+)
+
+
+class JobFilter(admin.SimpleListFilter):
+    """By job, with its label."""
+
+    title = _("job")
+    parameter_name = "job"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Return the registered jobs."""
+        return registry.choices()
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> QuerySet[Schedule]:
+        """Keep the schedules of one job."""
+        return queryset.filter(job=self.value()) if self.value() else queryset
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(ModelAdmin):
+    """Schedules."""
+
+    form = ScheduleForm
+    list_display = ("title", "what", "recent", "last_result", "next_run", "switch", "buttons")
+    list_display_links = None
+    list_filter = ("enabled", "trigger_kind", JobFilter, "tags")
+    search_fields = ("name", "description")
+    ordering = ("name",)
+    list_per_page = 50
+    show_full_result_count = False
+    actions = ("run_many", "enable_many", "disable_many")
+    list_before_template = "scheduling/row_form.html"
+    autocomplete_fields = ("tags",)
+    warn_unsaved_form = True
+
+    # ── the list ──
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ScheduleChangeList]:
+        """Return the list that fetches what its rows show a page at a time."""
+        return ScheduleChangeList
+
+    @admin.display(description=_("Schedule"), ordering="name")
+    def title(self, schedule: Schedule) -> SafeString:
+        """Return the name over the trigger in words."""
+        return _cell("title", schedule)
+
+    @admin.display(description=_("What runs"), ordering="job")
+    def what(self, schedule: Schedule) -> SafeString:
+        """Return the job over its parameters in words."""
+        return _cell("what", schedule, job=registry.label(schedule.job))
+
+    @admin.display(description=_("Last runs"))
+    def recent(self, schedule: Any) -> SafeString:
+        """Return the last runs as bars."""
+        return SafeString(render_to_string("scheduling/bars.html", {"bars": bars(schedule.recent)}))
+
+    @admin.display(description=_("Last result"))
+    def last_result(self, schedule: Any) -> SafeString:
+        """Return how the newest run went, or is going."""
+        return _cell("last", schedule, run=next(iter(schedule.recent), None))
+
+    @admin.display(description=_("Next run"))
+    def next_run(self, schedule: Schedule) -> SafeString:
+        """Return when it is due next, or why it is not."""
+        return _cell("next", schedule)
+
+    @admin.display(description=_("Enabled"), ordering="enabled")
+    def switch(self, schedule: Schedule) -> SafeString:
+        """Return the switch that works in place."""
+        return _cell("switch", schedule)
+
+    @admin.display(description=_("Actions"))
+    def buttons(self, schedule: Schedule) -> SafeString:
+        """Return the row's buttons; its key makes a double click one run."""
+        return _cell("buttons", schedule, request_key=uuid.uuid4().hex)
+
+    @admin.action(description=_("Run now"), permissions=["run"])
+    def run_many(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
+        """Start a run of each chosen schedule."""
+        started = sum(schedule.run_now(by=person(request))[1] for schedule in queryset)
+        others = queryset.count() - started
+        text = ngettext("%d run started.", "%d runs started.", started) % started
+        if others:
+            text += " " + ngettext("%d was running already.", "%d were running already.", others) % others
+        self.message_user(request, text, messages.SUCCESS if started else messages.WARNING)
+
+    @admin.action(description=_("Enable"), permissions=["change"])
+    def enable_many(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
+        """Switch the chosen schedules on."""
+        self._switch_many(request, queryset, enabled=True)
+
+    @admin.action(description=_("Disable"), permissions=["change"])
+    def disable_many(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
+        """Switch the chosen schedules off."""
+        self._switch_many(request, queryset, enabled=False)
+
+    def _switch_many(self, request: HttpRequest, queryset: QuerySet[Schedule], *, enabled: bool) -> None:
+        changed = list(queryset.exclude(enabled=enabled))
+        Schedule.objects.filter(pk__in=[schedule.pk for schedule in changed]).update(enabled=enabled)
+        for schedule in changed:
+            self._log_switch(request, schedule, enabled=enabled)
+        one, many = (
+            ("%d schedule enabled.", "%d schedules enabled.")
+            if enabled
+            else ("%d schedule disabled.", "%d schedules disabled.")
+        )
+        self.message_user(request, ngettext(one, many, len(changed)) % len(changed), messages.SUCCESS)
+
+    def _log_switch(self, request: HttpRequest, schedule: Schedule, *, enabled: bool) -> None:
+        self.log_change(request, schedule, _t("Enabled.") if enabled else _t("Disabled."))
+
+    def has_run_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the person may start runs of schedules."""
+        return request.user.has_perm(RUN)
+
+    # ── the form ──
+
+    def _job_name(self, request: HttpRequest, schedule: Schedule | None) -> str:
+        """Return the job whose parameters the form shows: the one just chosen, the stored one, else the first."""
+        chosen = request.POST.get("job") or request.GET.get("job")
+        stored = schedule.job if schedule else ""
+        return chosen or stored or next(iter(registry.names()), "")
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Return the form with the parameter fields of the job."""
+        kwargs["form"] = ScheduleForm.for_job(self._job_name(request, obj))
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return *What*, *When* and *How*, each with a sentence of help."""
+        job = self._job_name(request, obj)
+        parameters = [parameter_field(name) for name in registry.get(job).form.base_fields] if job in registry else []
+        can_change = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        job_fields = ["job", "job_shown", *parameters] if can_change else ["job", "parameters_shown"]
+        return [
+            (
+                _("What"),
+                {
+                    "fields": ["name", "enabled", *job_fields],
+                    "description": _("The job to run, and what it is to work on."),
+                    "classes": ["newss-what"],
+                },
+            ),
+            (
+                _("When"),
+                {
+                    "fields": [*WHEN, "start_at", "end_at", "jitter_seconds"],
+                    "description": _("Times are in the schedule's time zone. What comes of them stands below."),
+                    "classes": ["newss-when"],
+                },
+            ),
+            (
+                _("How"),
+                {
+                    "fields": list(HOW),
+                    "description": _("Where it is executed, and what happens when something gets in the way."),
+                    "classes": ["collapse", "newss-how"],
+                },
+            ),
+            (
+                _("About this schedule"),
+                {
+                    "fields": ["description", "tags"],
+                    "description": _("For people: a note, and tags to find it by. They change nothing about its runs."),
+                    "classes": ["collapse"],
+                },
+            ),
+        ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Return the parameters in words, for those who may only look."""
+        return ("parameters_shown",)
+
+    @admin.display(description=_("Parameters"))
+    def parameters_shown(self, schedule: Schedule) -> str:
+        """Return the parameters in words."""
+        return schedule.parameters_words() or _t("None.")
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Show the form with the preview of what it says now."""
+        schedule = context.get("original")
+        form = context["adminform"].form
+        context |= {
+            "preview": preview.of_form(form),
+            "preview_url": reverse("admin:scheduling_schedule_preview"),
+            "can_run": self.has_run_permission(request),
+            "zones": preview.zones(),
+            "recent_runs": list(schedule.runs.order_by("-queued_at", "-id")[:10]) if schedule else [],
+        }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def response_add(self, request: HttpRequest, obj: Schedule, post_url_continue: str | None = None) -> HttpResponse:
+        """Go where the button says; *Save and run now* goes to the run."""
+        return self._run_after_save(request, obj) or super().response_add(request, obj, post_url_continue)
+
+    def response_change(self, request: HttpRequest, obj: Schedule) -> HttpResponse:
+        """Go where the button says; *Save and run now* goes to the run."""
+        return self._run_after_save(request, obj) or super().response_change(request, obj)
+
+    def _run_after_save(self, request: HttpRequest, schedule: Schedule) -> HttpResponse | None:
+        if "_run_now" not in request.POST:
+            return None
+        require(request, RUN)
+        run, created = schedule.run_now(by=person(request))
+        self.message_user(request, _t("“%(name)s” is saved.") % {"name": schedule}, messages.SUCCESS)
+        tell_started(request, run, created=created)
+        return HttpResponseRedirect(run.get_absolute_url())
+
+    # ── views of one schedule ──
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the addresses of the buttons and of the preview."""
+        view = self.admin_site.admin_view
+        return [
+            path("preview/", view(self.preview_view), name="scheduling_schedule_preview"),
+            path("<int:schedule_id>/run/", view(self.run_view), name="scheduling_schedule_run"),
+            path("<int:schedule_id>/enabled/", view(self.enabled_view), name="scheduling_schedule_enabled"),
+            *super().get_urls(),
+        ]
+
+    @method_decorator(require_POST)
+    def run_view(self, request: HttpRequest, schedule_id: int) -> HttpResponse:
+        """Start a run and go to its page; the same `request_key` twice is one run."""
+        require(request, RUN)
+        schedule = get_object_or_404(Schedule, pk=schedule_id)
+        key = request.POST.get(f"request_key-{schedule_id}") or None
+        run, created = schedule.run_now(by=person(request), request_key=key)
+        tell_started(request, run, created=created)
+        return HttpResponseRedirect(run.get_absolute_url())
+
+    @method_decorator(require_POST)
+    def enabled_view(self, request: HttpRequest, schedule_id: int) -> HttpResponse:
+        """Change that one field; answers JSON with the row's next run where JavaScript asks."""
+        require(request, CHANGE)
+        schedule = get_object_or_404(Schedule, pk=schedule_id)
+        enabled = request.POST.get("enabled") == "1"
+        if schedule.enabled != enabled:
+            Schedule.objects.filter(pk=schedule_id).update(enabled=enabled)
+            self._log_switch(request, schedule, enabled=enabled)
+            schedule.refresh_from_db()
+        if request.headers.get("Accept") != "application/json":
+            return back(request, reverse("admin:scheduling_schedule_changelist"))
+        row: Any = schedule
+        row.next_due, row.trouble = schedule.next_run(), schedule.problem()
+        return JsonResponse({"enabled": schedule.enabled, "next": _cell("next", row)})
+
+    @method_decorator(require_POST)
+    def preview_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer what the form as typed would mean: words, next times, warnings; nothing is saved."""
+        schedule_id = request.POST.get("schedule_id", "")
+        stored = Schedule.objects.filter(pk=schedule_id).first() if schedule_id.isdigit() else None
+        allowed = self.has_change_permission(request, stored) if stored else self.has_add_permission(request)
+        if not allowed:
+            require(request, CHANGE)
+        form = self.get_form(request, stored, change=stored is not None)(request.POST, instance=stored)
+        return HttpResponse(render_to_string("scheduling/preview.html", {"preview": preview.of_form(form)}, request))
+
+
+def _cell(name: str | Promise, schedule: Schedule, **context: Any) -> SafeString:
+    return SafeString(render_to_string(f"scheduling/cells/{name}.html", {"schedule": schedule, **context}))

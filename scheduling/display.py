@@ -1,0 +1,120 @@
+"""How values look on pages: moments, durations and statuses as words and as small pieces of HTML.
+
+Admin, dashboard and templates (`templatetags/newss.py`) all take them from here. Moments are shown in the active time
+zone, which a middleware sets to the viewer's.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from scheduling.models import RunStatus
+
+MINUTE, HOUR, DAY = 60, 3_600, 86_400
+
+
+def seconds_words(seconds: float) -> str:
+    """Return a duration in at most two units, e.g. "0.4 s", "2 min 5 s", "3 d 4 h"."""
+    seconds = max(seconds, 0.0)
+    if seconds < 10:
+        return _("%(seconds).1f s") % {"seconds": seconds}
+    whole = round(seconds)
+    if whole < MINUTE:
+        return _("%(seconds)d s") % {"seconds": whole}
+    if whole < HOUR:
+        return _two(whole, MINUTE, _("min"), 1, _("s"))
+    if whole < DAY:
+        return _two(whole, HOUR, _("h"), MINUTE, _("min"))
+    return _two(whole, DAY, _("d"), HOUR, _("h"))
+
+
+def _two(seconds: int, big: int, big_name: str, small: int, small_name: str) -> str:
+    count, rest = divmod(seconds, big)
+    first = f"{count} {big_name}"
+    return f"{first} {rest // small} {small_name}" if rest // small else first
+
+
+def duration_words(duration: timedelta | None) -> str:
+    """Return a duration in words, or a dash for none."""
+    return "–" if duration is None else seconds_words(duration.total_seconds())
+
+
+def relative_words(moment: datetime, now: datetime | None = None) -> str:
+    """Return how far a moment is from now in one unit, e.g. "in 4 min", "12 s ago", "now"."""
+    seconds = round((moment - (now or timezone.now())).total_seconds())
+    size = abs(seconds)
+    if size < 1:
+        return _("now")
+    if size < MINUTE:
+        words = _("%d s") % size
+    elif size < HOUR:
+        words = _("%d min") % (size // MINUTE)
+    elif size < DAY:
+        words = _("%d h") % (size // HOUR)
+    else:
+        words = _("%d d") % (size // DAY)
+    return (_("in %s") if seconds > 0 else _("%s ago")) % words
+
+
+def clock_words(moment: datetime, now: datetime | None = None) -> str:
+    """Return a moment in the active zone: the time of day, with the date if it is not today."""
+    local = timezone.localtime(moment)
+    today = timezone.localtime(now or timezone.now()).date()
+    if local.date() == today:
+        return date_format(local, "H:i:s") if local.second else date_format(local, "H:i")
+    form = "D j M, H:i" if local.year == today.year else "j M Y, H:i"
+    return date_format(local, form)
+
+
+def exact_words(moment: datetime) -> str:
+    """Return a moment in full in the active zone, with the zone's name."""
+    return f"{date_format(timezone.localtime(moment), 'l j F Y, H:i:s')} ({timezone.get_current_timezone_name()})"
+
+
+def moment_html(moment: datetime | None, now: datetime | None = None) -> SafeString:
+    """Return a moment as a `<time>`: relative, exact on hover; `newss.js` keeps the relative words true."""
+    if moment is None:
+        return SafeString("–")
+    return format_html(
+        '<time class="newss-moment" datetime="{}" title="{}" data-newss-relative>{}</time>',
+        moment.isoformat(),
+        exact_words(moment),
+        relative_words(moment, now),
+    )
+
+
+def clock_html(moment: datetime | None, now: datetime | None = None) -> SafeString:
+    """Return a moment as a `<time>`: clock and date as far as needed, exact on hover."""
+    if moment is None:
+        return SafeString("–")
+    return format_html(
+        '<time class="newss-moment" datetime="{}" title="{}">{}</time>',
+        moment.isoformat(),
+        exact_words(moment),
+        clock_words(moment, now),
+    )
+
+
+def badge_html(label: object, colour: str, icon: str) -> SafeString:
+    """Return a state by word, icon and colour."""
+    return format_html(
+        '<span class="newss-status newss-status-{}">'
+        '<span class="material-symbols-outlined" aria-hidden="true">{}</span>{}</span>',
+        colour,
+        icon,
+        label,
+    )
+
+
+def status_html(status: str | None) -> SafeString:
+    """Return the status of a run by word, icon and colour; a dash for none."""
+    if not status:
+        return SafeString("–")
+    known = RunStatus(status)
+    return badge_html(known.label, known.colour, known.icon)

@@ -1,0 +1,27 @@
+"""The viewer's time zone: the browser's, which `newss.js` keeps in a cookie; else TIME_ZONE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+
+COOKIE = "newss_zone"
+
+
+class ViewerZoneMiddleware:
+    """Activate the zone of the cookie for one request; a name that the zone database does not have is passed over."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+        self._zones = available_timezones()
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer the request in the viewer's zone."""
+        name = unquote(request.COOKIES.get(COOKIE, ""))
+        with timezone.override(ZoneInfo(name) if name in self._zones else None):
+            return self._get_response(request)

@@ -1,0 +1,174 @@
+// What all pages of NEWSS share: the viewer's zone, relative times that stay true, live parts, switches, the form of a
+// schedule. Every page is whole without it.
+"use strict";
+
+(() => {
+  const root = document.documentElement;
+  root.classList.add("newss-js");
+
+  // The viewer's zone, for the next page.
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone) {
+    document.cookie = `newss_zone=${encodeURIComponent(zone)}; path=/; max-age=31536000; samesite=lax`;
+  }
+
+  // Relative times, in the page's language.
+  const formatter = new Intl.RelativeTimeFormat(root.lang || "en", { numeric: "always", style: "short" });
+  const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+
+  function relative(element) {
+    const seconds = Math.round((Date.parse(element.dateTime) - Date.now()) / 1000);
+    const [unit, size] = UNITS.find(([, size]) => Math.abs(seconds) >= size) || ["second", 1];
+    element.textContent = formatter.format(Math.trunc(seconds / size), unit);
+  }
+
+  function refreshRelative(within) {
+    within.querySelectorAll("time[data-newss-relative]").forEach(relative);
+  }
+
+  // Replaces only what differs, so that focus, open details and scrolled boxes stay.
+  function morph(from, to) {
+    if (from.nodeType !== to.nodeType || from.nodeName !== to.nodeName) {
+      from.replaceWith(to.cloneNode(true));
+      return;
+    }
+    if (from.nodeType === Node.TEXT_NODE) {
+      if (from.data !== to.data) from.data = to.data;
+      return;
+    }
+    if (from.nodeType !== Node.ELEMENT_NODE) return;
+    for (const { name } of [...from.attributes]) {
+      if (!to.hasAttribute(name) && name !== "open") from.removeAttribute(name);
+    }
+    for (const { name, value } of to.attributes) {
+      if (from.getAttribute(name) !== value) from.setAttribute(name, value);
+    }
+    const old = [...from.childNodes];
+    const fresh = [...to.childNodes];
+    fresh.forEach((node, index) => (index < old.length ? morph(old[index], node) : from.append(node.cloneNode(true))));
+    old.slice(fresh.length).forEach((node) => node.remove());
+  }
+
+  // Live parts: the server says after how many seconds to ask again, 0 for never; a hidden tab waits until it is seen.
+  function live(part) {
+    let delay = Number(part.dataset.newssNext || 0);
+    let failures = 0;
+    const seen = () =>
+      document.hidden
+        ? new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }))
+        : Promise.resolve();
+
+    async function poll() {
+      await seen();
+      try {
+        const answer = await fetch(part.dataset.newssLive, { headers: { Accept: "text/html" }, redirect: "manual" });
+        if (!answer.ok) throw new Error(String(answer.status));
+        const fresh = part.cloneNode(false);
+        fresh.innerHTML = await answer.text();
+        morph(part, fresh);
+        refreshRelative(part);
+        delay = Number(answer.headers.get("Newss-Next") || 0);
+        failures = 0;
+      } catch {
+        failures += 1;
+      }
+      if (failures < 20 && (delay || failures)) {
+        setTimeout(poll, 1000 * Math.min(60, (delay || 1) * 2 ** failures));
+      }
+    }
+
+    if (delay) setTimeout(poll, delay * 1000);
+  }
+
+  // Switches that act in place.
+  async function flip(button) {
+    const data = new FormData(button.form);
+    data.set(button.name, button.value);
+    button.setAttribute("aria-busy", "true");
+    try {
+      const answer = await fetch(button.formAction, { method: "POST", body: data, headers: { Accept: "application/json" } });
+      if (!answer.ok) throw new Error(String(answer.status));
+      const { enabled, next } = await answer.json();
+      button.setAttribute("aria-checked", String(enabled));
+      button.value = enabled ? "0" : "1";
+      const row = button.closest("tr");
+      row.querySelector(".field-next_run").innerHTML = next;
+      row.querySelector(".field-title .newss-cell")?.classList.toggle("newss-off", !enabled);
+    } catch {
+      window.location.reload();
+    } finally {
+      button.removeAttribute("aria-busy");
+    }
+  }
+
+  // The form of a schedule: only the fields of the chosen kind, and the preview while typing.
+  function only(form, name, fields) {
+    const choice = form.elements[name];
+    if (!choice) return;
+    const show = () => {
+      for (const [field, values] of Object.entries(fields)) {
+        form.querySelectorAll(`.field-line.field-${field}`).forEach((line) => {
+          line.closest(".form-row").classList.toggle("newss-hidden", !values.includes(choice.value));
+        });
+      }
+    };
+    choice.addEventListener("change", show);
+    show();
+  }
+
+  function scheduleForm(box) {
+    const form = box.closest("form");
+    only(form, "trigger_kind", {
+      crontab: ["crontab"],
+      interval_seconds: ["interval"],
+      run_at: ["date"],
+      start_at: ["crontab", "interval", "calendar", "any_of", "all_of"],
+      end_at: ["crontab", "interval", "calendar", "any_of", "all_of"],
+      jitter_seconds: ["crontab", "interval", "date", "calendar", "any_of", "all_of"],
+    });
+    only(form, "concurrency_policy", { queue_limit: ["queue"] });
+    only(form, "catch_up", { catch_up_limit: ["each"], misfire_grace_time: ["skip"] });
+    only(form, "executor", { kill_after_seconds: ["processes"], memory_limit_mb: ["processes"] });
+
+    form.elements.timezone?.setAttribute("list", "newss-zones");
+    form.elements.job?.addEventListener("change", () => {
+      const button = document.createElement("button");
+      button.name = "_choose_job";
+      button.value = "1";
+      button.formNoValidate = true;
+      button.hidden = true;
+      form.append(button);
+      form.requestSubmit(button);
+    });
+
+    let timer = 0;
+    let asked = 0;
+    const preview = async () => {
+      const number = ++asked;
+      const answer = await fetch(box.dataset.newssPreview, { method: "POST", body: new FormData(form) }).catch(() => null);
+      if (!answer?.ok || number !== asked) return;
+      box.innerHTML = await answer.text();
+      refreshRelative(box);
+    };
+    const soon = () => {
+      clearTimeout(timer);
+      timer = setTimeout(preview, 300);
+    };
+    form.addEventListener("input", soon);
+    form.addEventListener("change", soon);
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    refreshRelative(document);
+    setInterval(() => document.hidden || refreshRelative(document), 1000);
+    document.querySelectorAll("[data-newss-live]").forEach(live);
+    document.querySelectorAll("[data-newss-preview]").forEach(scheduleForm);
+    document.addEventListener("click", (event) => {
+      const button = event.target.closest(".newss-switch");
+      if (button && button.form) {
+        event.preventDefault();
+        flip(button);
+      }
+    });
+  });
+})();

@@ -1,0 +1,173 @@
+"""The admin of runs: list, page, live part, cancel, run again, permissions."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from scheduling.models import Cause, Run, RunLog, RunStatus
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+LIST = "/admin/scheduling/run/"
+
+
+def running(**values: object) -> Run:
+    return factories.run(status=RunStatus.RUNNING, claim_token="t", started_at=timezone.now(), **values)
+
+
+def ended(**values: object) -> Run:
+    now = timezone.now()
+    return factories.run(
+        **{"status": RunStatus.FAILED, "started_at": now - timedelta(seconds=3), "finished_at": now, **values}
+    )
+
+
+def test_the_list_says_the_reason_in_the_row(admin_client: Client) -> None:
+    ended(schedule_name="Front pages", outcome="The disk is full.", summary={"new": 3, "failed": 0})
+    page = admin_client.get(LIST).content.decode()
+    for words in ("Front pages", "failed", "The disk is full.", "new 3", "3.0 s", "by hand"):
+        assert words in page
+    assert "failed 0" not in page
+
+
+def test_the_list_costs_the_same_queries_whatever_its_rows(admin_client: Client) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert admin_client.get(LIST).status_code == 200
+        return len(captured)
+
+    for _number in range(2):
+        ended(schedule=factories.schedule())
+    few = queries()
+    for _number in range(20):
+        ended(schedule=factories.schedule(), requested_by=factories.user())
+    assert queries() == few <= 12
+
+
+def test_the_page_of_a_run_shows_all_that_is_known(admin_client: Client) -> None:
+    run = ended(
+        job="echo",
+        parameters={"text": "hello"},
+        schedule_name="Front pages",
+        outcome="The disk is full.",
+        traceback="Traceback: OSError",
+        summary={"new": 3},
+    )
+    RunLog.objects.bulk_create(RunLog.lines(run.pk, [(timezone.now(), 20, "began"), (timezone.now(), 40, "broke")]))
+    page = admin_client.get(run.get_absolute_url()).content.decode()
+    for words in (
+        "Front pages",
+        "text: hello",
+        "The disk is full.",
+        "Traceback: OSError",
+        "began",
+        "broke",
+        "Run again",
+    ):
+        assert words in page
+    errors_only = admin_client.get(f"{run.get_absolute_url()}?level=40").content.decode()
+    assert "broke" in errors_only
+    assert "began" not in errors_only
+
+
+def test_what_a_job_writes_is_shown_as_text(admin_client: Client) -> None:
+    run = ended(outcome="<script>alert(1)</script>")
+    RunLog.objects.bulk_create(RunLog.lines(run.pk, [(timezone.now(), 20, "<img src=x onerror=y>")]))
+    page = admin_client.get(run.get_absolute_url()).content.decode()
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+
+
+def test_the_live_part_asks_again_only_while_the_run_is_active(admin_client: Client) -> None:
+    run = running(progress_done=2, progress_total=8, progress_message="Harbour Courier")
+    address = reverse("admin:scheduling_run_live", args=[run.pk])
+    answer = admin_client.get(address)
+    assert answer["Newss-Next"] == "1"
+    assert "2 / 8" in answer.content.decode()
+    assert "Harbour Courier" in answer.content.decode()
+    Run.objects.filter(pk=run.pk).update(status=RunStatus.SUCCEEDED, finished_at=timezone.now())
+    assert admin_client.get(address)["Newss-Next"] == "0"
+
+
+def test_the_live_part_costs_few_queries(admin_client: Client) -> None:
+    schedule = factories.schedule()
+    for _number in range(5):
+        ended(schedule=schedule)
+    run = running(schedule=schedule)
+    with CaptureQueriesContext(connection) as captured:
+        admin_client.get(reverse("admin:scheduling_run_live", args=[run.pk]))
+    assert len(captured) <= 8
+
+
+def test_the_page_says_how_long_it_usually_takes(admin_client: Client) -> None:
+    schedule = factories.schedule()
+    now = timezone.now()
+    for seconds in (10, 30, 60):
+        ended(schedule=schedule, started_at=now - timedelta(seconds=seconds), finished_at=now)
+    page = admin_client.get(running(schedule=schedule).get_absolute_url()).content.decode()
+    assert "usually 30 s" in page
+
+
+def test_cancel_ends_a_queued_run_and_asks_a_running_one(admin_client: Client, admin_user: object) -> None:
+    queued, active = factories.run(), running()
+    for run in (queued, active):
+        answer = admin_client.post(reverse("admin:scheduling_run_cancel", args=[run.pk]))
+        assert answer["Location"] == run.get_absolute_url()
+        run.refresh_from_db()
+        assert run.cancel_requested_by == admin_user
+    assert queued.status == RunStatus.CANCELLED
+    assert active.status == RunStatus.RUNNING
+    assert "has asked it to stop" in admin_client.get(active.get_absolute_url()).content.decode()
+
+
+def test_run_again_starts_a_run_with_the_same_parameters(admin_client: Client) -> None:
+    run = ended(job="echo", parameters={"text": "hello"})
+    address = reverse("admin:scheduling_run_again", args=[run.pk])
+    for _click in range(2):
+        answer = admin_client.post(address, {"request_key": "k1"})
+    again = Run.objects.exclude(pk=run.pk).get()
+    assert answer["Location"] == again.get_absolute_url()
+    assert (again.job, again.parameters, again.cause) == ("echo", {"text": "hello"}, Cause.MANUAL)
+
+
+@pytest.mark.parametrize(("name", "permission"), [("cancel", "cancel_run"), ("again", "start_run")])
+def test_buttons_are_refused_and_not_shown_without_their_permission(client: Client, name: str, permission: str) -> None:
+    run = running() if name == "cancel" else ended()
+    address = reverse(f"admin:scheduling_run_{name}", args=[run.pk])
+    client.force_login(factories.user("scheduling.view_run"))
+    assert client.post(address).status_code == 403
+    assert address not in client.get(run.get_absolute_url()).content.decode()
+    client.force_login(factories.user("scheduling.view_run", f"scheduling.{permission}"))
+    assert address in client.get(run.get_absolute_url()).content.decode()
+    assert client.post(address).status_code == 302
+
+
+def test_a_run_is_not_shown_to_those_who_may_not_see_it(client: Client) -> None:
+    run = ended()
+    client.force_login(factories.user("scheduling.view_schedule"))
+    assert client.get(run.get_absolute_url()).status_code == 403
+    assert client.get(reverse("admin:scheduling_run_live", args=[run.pk])).status_code == 403
+
+
+def test_an_address_of_no_run_is_not_found(admin_client: Client) -> None:
+    assert admin_client.get(reverse("admin:scheduling_run_change", args=[99])).status_code == 404
+
+
+def test_many_are_cancelled_at_once(admin_client: Client) -> None:
+    runs = [factories.run(), factories.run(), ended()]
+    admin_client.post(LIST, {"action": "cancel_many", "_selected_action": [run.pk for run in runs]})
+    assert Run.objects.filter(status=RunStatus.CANCELLED).count() == 2
+
+
+def test_nobody_writes_a_run_by_hand(admin_client: Client) -> None:
+    run = ended()
+    assert admin_client.get(f"{LIST}add/").status_code == 403
+    assert 'name="_save"' not in admin_client.get(run.get_absolute_url()).content.decode()

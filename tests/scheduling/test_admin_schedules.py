@@ -1,0 +1,318 @@
+"""The admin of schedules: list, switch, buttons, form, preview, permissions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+from django_apscheduler.models import DjangoJob
+
+from scheduling.models import Cause, InstanceState, Run, RunStatus, Schedule, SchedulerInstance
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+LIST = "/admin/scheduling/schedule/"
+ADD = f"{LIST}add/"
+FIELDS = {
+    "name": "Morning",
+    "enabled": "on",
+    "job": "echo",
+    "job_shown": "echo",
+    "parameter-text": "hello",
+    "description": "",
+    "trigger_kind": "crontab",
+    "crontab": "30 6 * * 1-5",
+    "interval_seconds_count": "",
+    "interval_seconds_unit": "60",
+    "timezone": "Europe/Berlin",
+    "jitter_seconds": "0",
+    "executor": "threads",
+    "concurrency_policy": "forbid",
+    "queue_limit": "10",
+    "catch_up": "once",
+    "catch_up_limit": "10",
+    "misfire_grace_time": "60",
+    "max_retries": "0",
+    "retry_delay_seconds": "60",
+    "retry_delay_max_seconds": "3600",
+    "retry_failed": "on",
+    "retry_timed_out": "on",
+    "rerun_lost": "on",
+    "kill_after_seconds": "30",
+}
+
+
+def form_of(**changes: Any) -> dict[str, Any]:
+    return {key: value for key, value in {**FIELDS, **changes}.items() if value is not None}
+
+
+def queries(client: Client, address: str) -> int:
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(address).status_code == 200
+    return len(captured)
+
+
+def errors(response: Any) -> dict[str, Any]:
+    assert response.status_code == 200
+    return dict(response.context["adminform"].form.errors)
+
+
+def test_the_list_says_what_runs_when_and_how_it_went(admin_client: Client) -> None:
+    schedule = factories.schedule(name="Front pages", job="echo", parameters={"text": "hello"}, interval_seconds=900)
+    now = timezone.now()
+    factories.run(schedule=schedule, status=RunStatus.PARTIAL, started_at=now, finished_at=now, outcome="One failed.")
+    page = admin_client.get(LIST).content.decode()
+    for words in ("Front pages", "Every 15 minutes", "Echo", "text: hello", "partial", "One failed.", "Run now"):
+        assert words in page
+
+
+def test_the_list_costs_the_same_queries_whatever_its_rows(admin_client: Client) -> None:
+    def rows(count: int) -> None:
+        for _number in range(count):
+            schedule = factories.schedule()
+            for minute in range(3):
+                factories.run(schedule=schedule, queued_at=timezone.now() - timedelta(minutes=minute))
+
+    SchedulerInstance.objects.create(host="here", pid=1, process_started=1.0, state=InstanceState.ACTIVE)
+    rows(2)
+    few = queries(admin_client, LIST)
+    rows(20)
+    assert queries(admin_client, LIST) == few <= 12
+
+
+def test_the_next_run_is_the_schedulers_own_while_it_is_alive(admin_client: Client) -> None:
+    from scheduling.admin.schedule_rows import next_runs
+
+    schedule = factories.schedule(interval_seconds=3600)
+    stored = timezone.now() + timedelta(minutes=7)
+    DjangoJob.objects.create(id=schedule.job_id, next_run_time=stored, job_state=b"")
+    assert next_runs([schedule])[schedule.pk] == schedule.next_run()
+    SchedulerInstance.objects.create(host="here", pid=1, process_started=1.0, state=InstanceState.ACTIVE)
+    assert next_runs([schedule])[schedule.pk] == stored
+    schedule.enabled = False
+    assert next_runs([schedule])[schedule.pk] is None
+
+
+def test_only_the_newest_runs_of_each_schedule_become_bars() -> None:
+    from scheduling.admin.schedule_rows import last_runs
+
+    one, other = factories.schedule(), factories.schedule()
+    start = timezone.now() - timedelta(days=1)
+    for minute in range(25):
+        factories.run(schedule=one, queued_at=start + timedelta(minutes=minute))
+    factories.run(schedule=other, queued_at=start)
+    found = last_runs([one, other], count=20)
+    assert [run.queued_at for run in found[one.pk]] == [
+        start + timedelta(minutes=minute) for minute in range(24, 4, -1)
+    ]
+    assert len(found[other.pk]) == 1
+
+
+def test_the_switch_changes_that_one_field_and_nothing_else(admin_client: Client) -> None:
+    schedule = factories.schedule()
+    before = Schedule.objects.values().get(pk=schedule.pk)
+    address = reverse("admin:scheduling_schedule_enabled", args=[schedule.pk])
+    answer = admin_client.post(address, {"enabled": "0"}, headers={"accept": "application/json"})
+    after = Schedule.objects.values().get(pk=schedule.pk)
+    assert answer.json()["enabled"] is False
+    assert "Disabled" in answer.json()["next"]
+    assert {key for key in after if after[key] != before[key]} == {"enabled", "version"}
+    assert LogEntry.objects.get().get_change_message() == "Disabled."
+    # Without JavaScript it returns to the list as it was filtered.
+    answer = admin_client.post(address, {"enabled": "1", "next": f"{LIST}?q=x"})
+    assert answer["Location"] == f"{LIST}?q=x"
+    assert Schedule.objects.get().enabled
+
+
+def test_the_switch_leads_to_no_other_site(admin_client: Client) -> None:
+    schedule = factories.schedule()
+    address = reverse("admin:scheduling_schedule_enabled", args=[schedule.pk])
+    assert admin_client.post(address, {"enabled": "0", "next": "https://evil.example/"})["Location"] == LIST
+
+
+def test_run_now_commits_a_run_and_shows_it_and_a_double_click_is_one(admin_client: Client, admin_user: Any) -> None:
+    schedule = factories.schedule(job="echo", parameters={"text": "hello"})
+    address = reverse("admin:scheduling_schedule_run", args=[schedule.pk])
+    data = {f"request_key-{schedule.pk}": "k1"}
+    first, second = admin_client.post(address, data), admin_client.post(address, data)
+    run = Run.objects.get()
+    assert first["Location"] == second["Location"] == run.get_absolute_url()
+    assert (run.cause, run.requested_by, run.parameters) == (Cause.MANUAL, admin_user, {"text": "hello"})
+    page = admin_client.get(run.get_absolute_url()).content.decode()
+    assert "Waits for a scheduler" in page
+
+
+@pytest.mark.parametrize("name", ["run", "enabled"])
+def test_buttons_answer_to_post_only(admin_client: Client, name: str) -> None:
+    schedule = factories.schedule()
+    address = reverse(f"admin:scheduling_schedule_{name}", args=[schedule.pk])
+    assert admin_client.get(address).status_code == 405
+    assert not Run.objects.exists()
+
+
+@pytest.mark.parametrize(("name", "permission"), [("run", "run_schedule"), ("enabled", "change_schedule")])
+def test_buttons_are_refused_and_not_shown_without_their_permission(client: Client, name: str, permission: str) -> None:
+    schedule = factories.schedule()
+    address = reverse(f"admin:scheduling_schedule_{name}", args=[schedule.pk])
+    client.force_login(factories.user("scheduling.view_schedule"))
+    assert client.post(address).status_code == 403
+    assert address not in client.get(LIST).content.decode()
+    client.force_login(factories.user("scheduling.view_schedule", f"scheduling.{permission}"))
+    assert address in client.get(LIST).content.decode()
+    assert client.post(address).status_code == 302
+
+
+def test_actions_on_many_need_their_permission(client: Client) -> None:
+    schedules = [factories.schedule(), factories.schedule()]
+    chosen = {"_selected_action": [schedule.pk for schedule in schedules]}
+    client.force_login(factories.user("scheduling.view_schedule", "scheduling.run_schedule"))
+    client.post(LIST, {"action": "disable_many", **chosen})
+    assert Schedule.objects.filter(enabled=True).count() == 2
+    client.post(LIST, {"action": "run_many", **chosen})
+    assert Run.objects.count() == 2
+    client.force_login(factories.user("scheduling.view_schedule", "scheduling.change_schedule"))
+    client.post(LIST, {"action": "disable_many", **chosen})
+    assert not Schedule.objects.filter(enabled=True).exists()
+
+
+def test_a_schedule_is_made_with_its_jobs_parameters_as_fields(admin_client: Client) -> None:
+    page = admin_client.get(f"{ADD}?job=echo").content.decode()
+    assert 'name="parameter-text"' in page
+    answer = admin_client.post(ADD, form_of())
+    assert answer.status_code == 302, errors(answer)
+    schedule = Schedule.objects.get()
+    assert (schedule.parameters, schedule.crontab, schedule.timezone) == (
+        {"text": "hello"},
+        "30 6 * * 1-5",
+        "Europe/Berlin",
+    )
+
+
+def test_an_interval_is_typed_in_units(admin_client: Client) -> None:
+    data = form_of(trigger_kind="interval", interval_seconds_count="15", interval_seconds_unit="60")
+    admin_client.post(ADD, data)
+    schedule = Schedule.objects.get()
+    assert schedule.interval_seconds == 900
+    page = admin_client.get(schedule.get_absolute_url()).context["adminform"].form["interval_seconds"].as_widget()
+    assert 'value="15"' in page
+    assert '<option value="60" selected>' in page
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
+def test_times_are_typed_and_shown_in_the_schedules_zone_wherever_the_viewer_is(
+    admin_client: Client, zone: str
+) -> None:
+    admin_client.cookies["newss_zone"] = "Asia%2FTokyo"
+    data = form_of(trigger_kind="date", timezone=zone, run_at_0="2999-07-01", run_at_1="06:30:00")
+    admin_client.post(ADD, data)
+    schedule = Schedule.objects.get()
+    expected = {
+        "Europe/Berlin": datetime(2999, 7, 1, 4, 30, tzinfo=UTC),
+        "America/New_York": datetime(2999, 7, 1, 10, 30, tzinfo=UTC),
+    }
+    assert schedule.run_at == expected[zone]
+    page = admin_client.get(schedule.get_absolute_url()).content.decode()
+    assert 'value="06:30:00"' in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"crontab": "61 * * * *"}, "crontab"),
+        ({"crontab": ""}, "crontab"),
+        ({"trigger_kind": "interval"}, "interval_seconds"),
+        ({"trigger_kind": "date", "run_at_0": "2001-02-30", "run_at_1": "10:00"}, "run_at"),
+        ({"trigger_kind": "date", "run_at_0": "2001-01-01", "run_at_1": "10:00"}, "run_at"),
+        ({"timezone": "Europe/Berlim"}, "timezone"),
+        ({"name": ""}, "name"),
+        ({"name": "Taken"}, "name"),
+        ({"job": "sleep", "job_shown": "sleep", "parameter-seconds": "-1"}, "parameter-seconds"),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_field_and_nothing_typed_is_lost(
+    admin_client: Client, changes: dict[str, str], field: str
+) -> None:
+    factories.schedule(name="Taken")
+    answer = admin_client.post(ADD, form_of(description="A note that I typed.", **changes))
+    assert set(errors(answer)) == {field}
+    assert "A note that I typed." in answer.content.decode()
+    assert Schedule.objects.count() == 1
+
+
+def test_choosing_another_job_shows_its_fields_and_saves_nothing(admin_client: Client) -> None:
+    answer = admin_client.post(ADD, form_of(job="sleep", name="Half typed", _choose_job="1"))
+    page = answer.content.decode()
+    assert 'name="parameter-seconds"' in page
+    assert 'name="parameter-text"' not in page
+    assert 'value="Half typed"' in page
+    assert not errors(answer)
+    assert not Schedule.objects.exists()
+
+
+def test_saving_with_the_fields_of_another_job_shows_the_right_ones_first(admin_client: Client) -> None:
+    answer = admin_client.post(ADD, form_of(job="sleep"))
+    assert set(errors(answer)) == {"job"}
+    form = answer.context["adminform"].form
+    assert (
+        admin_client.post(
+            ADD, {**form_of(job="sleep"), "job_shown": form["job_shown"].value(), "parameter-seconds": "1"}
+        ).status_code
+        == 302
+    )
+    assert Schedule.objects.get().parameters == {"seconds": 1.0}
+
+
+def test_save_and_run_now_leads_to_the_run(admin_client: Client) -> None:
+    answer = admin_client.post(ADD, form_of(_run_now="1"))
+    run = Run.objects.get()
+    assert answer["Location"] == run.get_absolute_url()
+    assert run.schedule_name == "Morning"
+
+
+def test_save_and_run_now_needs_the_permission_to_run(client: Client) -> None:
+    client.force_login(factories.user("scheduling.add_schedule", "scheduling.view_schedule"))
+    assert client.post(ADD, form_of(_run_now="1")).status_code == 403
+    assert not Run.objects.exists()
+
+
+def test_the_preview_says_words_and_next_times_and_saves_nothing(admin_client: Client) -> None:
+    address = reverse("admin:scheduling_schedule_preview")
+    page = admin_client.post(address, form_of(name="")).content.decode()
+    assert "At 06:30 on Monday through Friday, Europe/Berlin" in page
+    assert page.count("06:30:00") >= 5
+    assert not Schedule.objects.exists()
+
+
+def test_the_preview_says_what_is_wrong_with_the_trigger(admin_client: Client) -> None:
+    address = reverse("admin:scheduling_schedule_preview")
+    page = admin_client.post(address, form_of(crontab="61 * * * *")).content.decode()
+    assert "newss-error" in page
+    assert "61" in page
+
+
+def test_the_preview_needs_the_permission_to_edit(client: Client) -> None:
+    client.force_login(factories.user("scheduling.view_schedule"))
+    assert client.post(reverse("admin:scheduling_schedule_preview"), form_of()).status_code == 403
+
+
+def test_those_who_may_only_look_see_the_parameters_in_words(client: Client) -> None:
+    schedule = factories.schedule(job="echo", parameters={"text": "hello"})
+    client.force_login(factories.user("scheduling.view_schedule"))
+    page = client.get(schedule.get_absolute_url()).content.decode()
+    assert "text: hello" in page
+    assert 'name="_save"' not in page
+
+
+def test_a_schedule_whose_job_is_gone_says_so_and_can_be_opened(admin_client: Client) -> None:
+    schedule = factories.schedule()
+    Schedule.objects.filter(pk=schedule.pk).update(job="vanished")
+    assert "not registered" in admin_client.get(LIST).content.decode()
+    assert "vanished (not registered here)" in admin_client.get(schedule.get_absolute_url()).content.decode()
