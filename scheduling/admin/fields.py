@@ -51,8 +51,8 @@ class SpanField(forms.MultiValueField):
 
     def __init__(self, *, min_value: int = 0, max_value: int | None = None, **kwargs: Any) -> None:
         fields = (
-            forms.IntegerField(min_value=min_value, max_value=max_value),
-            forms.TypedChoiceField(choices=UNITS, coerce=int),
+            forms.IntegerField(min_value=min_value, max_value=max_value, required=False),
+            forms.TypedChoiceField(choices=UNITS, coerce=int, required=False),
         )
         super().__init__(fields, require_all_fields=False, **kwargs)
 
