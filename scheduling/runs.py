@@ -38,7 +38,9 @@ def claim(executor: str, limit: int, instance: SchedulerInstance, epoch: int, no
     with transaction.atomic():
         leader.check_epoch(epoch)
         order = Coalesce(F("not_before"), F("scheduled_for"), F("queued_at"))
-        ids = list(waiting.order_by(order, "id").values_list("pk", flat=True)[:limit])
+        # Backfills come after all that became due by itself.
+        waiting = waiting.order_by(F("backfill").asc(nulls_first=True), order, "id")
+        ids = list(waiting.values_list("pk", flat=True)[:limit])
         Run.objects.queued().filter(pk__in=ids).update(
             status=RunStatus.RUNNING, claim_token=token, instance=instance, started_at=now, wait_reason="", pid=None
         )

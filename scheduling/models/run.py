@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Case, Exists, F, OuterRef, Q, When, Window
+from django.db.models.functions import RowNumber
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -144,13 +145,15 @@ class RunQuerySet(models.QuerySet["Run"]):
         1. Its time has come (a retry's back-off, jitter).
         2. Nothing is held.
         3. Unless its schedule's concurrency policy is `allow`, no other run of the schedule is before it.
+        4. Its backfill, if it belongs to one, has room for it.
         """
         from scheduling.models.schedule import ConcurrencyPolicy
 
         may = Q(schedule__isnull=True) | Q(schedule__concurrency_policy=ConcurrencyPolicy.ALLOW)
         may |= Q(~Exists(self.model.objects.before(now)), backfill__isnull=True)
         may |= Q(~Exists(self.model.objects.before_backfill(now)), backfill__isnull=False)
-        return self.due(now).filter(may, ~Exists(Hold.objects.filter(is_open=True)))
+        in_turn = Q(backfill__isnull=True) | Q(pk__in=self.model.objects.in_turn_of_backfill(now).values("pk"))
+        return self.due(now).filter(may, in_turn, ~Exists(Hold.objects.filter(is_open=True)))
 
     def before(self, now: datetime, run: Run | None = None) -> RunQuerySet:
         """Keep what a run (by default that of an outer query) waits for where no two of a schedule may run at once.
@@ -174,6 +177,14 @@ class RunQuerySet(models.QuerySet["Run"]):
             Q(not_its_own, status=RunStatus.RUNNING) | Q(earlier, self.is_due(now), status=RunStatus.QUEUED),
             schedule=mine("schedule_id"),
         )
+
+    def in_turn_of_backfill(self, now: datetime) -> RunQuerySet:
+        """Keep the runs of backfills that may be active at once: those that run, then the earliest queued."""
+        waits = Case(When(status=RunStatus.RUNNING, then=0), default=1)
+        place = Window(RowNumber(), partition_by="backfill", order_by=[waits, "pk"])
+        active = Q(status=RunStatus.RUNNING) | Q(self.is_due(now), status=RunStatus.QUEUED)
+        runs = self.filter(active, backfill__isnull=False)
+        return runs.annotate(place=place).filter(place__lte=F("backfill__at_once"))
 
     @staticmethod
     def is_due(now: datetime) -> Q:
@@ -373,6 +384,12 @@ class Run(models.Model):
                 name="run_waiting",
             ),
             models.Index(fields=["schedule"], condition=Q(status__in=RunStatus.active()), name="run_active"),
+            # The places of a backfill's runs.
+            models.Index(
+                fields=["backfill", "id"],
+                condition=Q(status__in=RunStatus.active(), backfill__isnull=False),
+                name="run_backfill_active",
+            ),
             models.Index(fields=["instance"], condition=Q(status=RunStatus.RUNNING), name="run_running"),
         ]
         permissions = [("start_run", _("Can start runs")), ("cancel_run", _("Can cancel runs"))]

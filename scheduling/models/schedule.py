@@ -107,6 +107,15 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
         following: datetime | None = ends.aggregate(first=Min("paused_until"))["first"]
         return following
 
+    def due_before(self, schedule_id: int | None, moment: datetime) -> datetime | None:
+        """Return the last due time (UTC) of a schedule before a moment, by its present trigger; None where none is.
+
+        Schedules that were deleted, are broken or run by hand only have none.
+        """
+        schedule = None if schedule_id is None else self.filter(pk=schedule_id).first()
+        trigger = schedule.trigger() if schedule and not schedule.problem() else None
+        return trigger.last_before(moment) if trigger else None
+
     def with_last_run(self) -> ScheduleQuerySet:
         """Add `last_run_id`, `last_run_status` and `last_run_finished_at` of the newest executed run."""
         runs = Run.objects.executed().filter(schedule=OuterRef("pk")).order_by("-queued_at", "-id")

@@ -16,6 +16,10 @@ END_OF_TIME = datetime(9000, 1, 1, tzinfo=UTC)
 """Nothing is due after this; Python's calendar ends with the year 9999, and cronsim looks 50 years ahead."""
 
 
+FARTHEST = timedelta(days=5 * 366)
+"""So far ahead (or back) a search for a due time looks where arithmetic alone does not find it."""
+
+
 @dataclass(frozen=True, slots=True)
 class DueTimes:
     """Due times found together: the first, the last but one, the last (all UTC), and how many."""
@@ -50,11 +54,29 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]
             return None
         return due
 
+    def next_from(self, moment: datetime) -> datetime | None:
+        """Return the first due time (UTC) that is not before `moment`, within [start, end], or None."""
+        return self.next_after(moment - SMALLEST_STEP)
+
+    def last_before(self, moment: datetime) -> datetime | None:
+        """Return the last due time (UTC) strictly before `moment` within [start, end], or None.
+
+        It is looked for in spans that grow up to `FARTHEST`; what lies further back counts as none.
+        """
+        until, span = moment.astimezone(UTC) - SMALLEST_STEP, timedelta(hours=1)
+        while True:
+            first = self.next_after(until - span)
+            if first is not None and first <= until:
+                return self.due_times(first, until).latest
+            if span == FARTHEST:
+                return None
+            span = min(span * 4, FARTHEST)
+
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
         """Return APScheduler's answer: the due time after the previous one, or the first that is not before `now`."""
         if previous_fire_time is not None:
             return self.next_after(previous_fire_time)
-        return self.next_after(now - SMALLEST_STEP)
+        return self.next_from(now)
 
     def due_times(self, due: datetime, now: datetime) -> DueTimes:
         """Return the due times from `due` (itself one) up to and including `now`."""

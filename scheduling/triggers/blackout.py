@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from scheduling.triggers.base import SMALLEST_STEP, DueTimes, ScheduleTrigger
+from scheduling.triggers.base import FARTHEST, SMALLEST_STEP, DueTimes, ScheduleTrigger
 from scheduling.triggers.clocks import stretch_at
-from scheduling.triggers.combined import FARTHEST, MOST_STEPS
+from scheduling.triggers.combined import MOST_STEPS
 
 DAY = timedelta(days=1)
 

@@ -12,9 +12,9 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext
 
-from scheduling.triggers.base import ScheduleTrigger
+from scheduling.triggers.base import FARTHEST, ScheduleTrigger
 from scheduling.triggers.blackout import BlackoutTrigger
-from scheduling.triggers.combined import FARTHEST, AllOfTrigger, AnyOfTrigger
+from scheduling.triggers.combined import AllOfTrigger, AnyOfTrigger
 from scheduling.triggers.fields import Errors, PlainFields, TriggerKind, read_date, read_time
 from scheduling.triggers.words import all_of_words, any_of_words, blackout_words
 

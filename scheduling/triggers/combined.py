@@ -8,13 +8,10 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-from scheduling.triggers.base import SMALLEST_STEP, ScheduleTrigger
+from scheduling.triggers.base import FARTHEST, SMALLEST_STEP, ScheduleTrigger
 
 MOST_STEPS = 10_000
 """So many times a search for a due time looks further; one that then has none counts as one that never fires."""
-
-FARTHEST = timedelta(days=5 * 366)
-"""So far ahead a search for a due time looks."""
 
 CHUNK = timedelta(days=1)
 """So much time is intersected at once."""

@@ -196,7 +196,7 @@ def test_a_run_whose_time_has_not_come_holds_up_no_other() -> None:
 
 def test_a_backfill_comes_after_the_due_times_and_before_later_backfills() -> None:
     schedule = factories.schedule(concurrency_policy="forbid")
-    first, second = (schedule.backfills.create(window_start=AT, window_end=AT + hours(1)) for _ in range(2))
+    first, second = (schedule.backfills.create(window_start=AT, window_end=AT + hours(1), at_once=2) for _ in range(2))
     past = {factories.run(schedule=schedule, backfill=first, cause=Cause.BACKFILL) for _ in range(2)}
     later = factories.run(schedule=schedule, backfill=second, cause=Cause.BACKFILL)
     assert startable() == past, "how many of one backfill run at once is the backfill's to say"
