@@ -15,9 +15,10 @@ from django.core.validators import MinValueValidator
 from django.db import models, transaction
 from django.db.models import Count, F, Q
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from scheduling import audit
 from scheduling.models.run import Cause, Run, RunStatus
 from scheduling.triggers.base import SMALLEST_STEP
 
@@ -184,6 +185,8 @@ class Backfill(models.Model):
             self.created_at = now
             self.save(force_insert=True)
             Run.objects.bulk_create((self._run(item, now) for item in wanted), batch_size=CHUNK)
+            started = ngettext("Started %(count)d run", "Started %(count)d runs", len(wanted)) % {"count": len(wanted)}
+            audit.note(self.requested_by, self, started)
         return wanted
 
     def cancel(self, by: User | None = None) -> int:
@@ -202,6 +205,9 @@ class Backfill(models.Model):
                 count += len(end(runs.queued().filter(pk__in=queued[start : start + CHUNK]), outcome, now, **asked))
             # Those that began since the look at the queue are asked as well.
             count += runs.running().filter(cancel_requested_at=None).update(**asked)
+            audit.note(
+                by, self, ngettext("Cancelled %(count)d run", "Cancelled %(count)d runs", count) % {"count": count}
+            )
         self.refresh_from_db(fields=["cancelled_at"])
         return count
 
