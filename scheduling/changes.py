@@ -7,8 +7,11 @@ commits raise. What changed is read from the notes; a bell that rings too often 
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
+import pkgutil
+import re
 import select
 import threading
 from collections.abc import Callable
@@ -16,6 +19,7 @@ from typing import Any
 
 from django.db import connection, connections
 
+from scheduling import migrations
 from scheduling.database import DatabaseAway, one_line
 
 logger = logging.getLogger(__name__)
@@ -82,3 +86,40 @@ class Bell(threading.Thread):
                     known = version
                     self._ring()
                 self._ended.wait(POLL_SECONDS)
+
+
+def missing_triggers() -> set[str]:
+    """Return the triggers of the migrations that the database lacks or that were switched off there."""
+    query = (
+        "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'"
+        if connection.vendor == "postgresql"
+        else "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        present = {str(row[0]) for row in cursor.fetchall()}
+    wanted = "\n".join(_statements())
+    return set(re.findall(r"CREATE TRIGGER (\w+)", wanted)) - present
+
+
+def create_triggers() -> None:
+    """Create the triggers of the migrations that are missing, as after a restore of tables and data alone."""
+    missing = missing_triggers()
+    with connection.cursor() as cursor:
+        for statement in _statements():
+            names = set(re.findall(r"CREATE TRIGGER (\w+)", statement))
+            if connection.vendor == "postgresql":
+                cursor.execute(re.sub(r"CREATE (FUNCTION|TRIGGER)", r"CREATE OR REPLACE \1", statement))
+            elif names & missing:
+                cursor.execute(statement)
+
+
+def _statements() -> list[str]:
+    """Return the statements by which the migrations create triggers on this database (their `…_UP` constants)."""
+    prefix = "POSTGRESQL" if connection.vendor == "postgresql" else "SQLITE"
+    found: list[str] = []
+    for module in pkgutil.iter_modules(migrations.__path__):
+        for name, value in vars(importlib.import_module(f"{migrations.__name__}.{module.name}")).items():
+            if name.startswith(prefix) and name.endswith("UP"):
+                found += [value] if isinstance(value, str) else value
+    return found

@@ -13,6 +13,7 @@ import fcntl
 import logging
 import os
 from abc import ABC, abstractmethod
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -147,6 +148,33 @@ def leader_lock() -> LeaderLock:
         return AdvisoryLock()
     name = str(connection.settings_dict["NAME"])
     return FileLock(Path(name).with_name(Path(name).name + "-leader.lock"))
+
+
+def lock_is_taken() -> bool:
+    """Tell whether any process holds the leader lock."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+                " WHERE locktype = 'advisory' AND granted AND datname = current_database()"
+                " AND ((classid::bigint << 32) | objid::bigint) = %s)",
+                [ADVISORY_KEY],
+            )
+            return bool(cursor.fetchone()[0])
+    probe = leader_lock()
+    taken = not probe.acquire()
+    probe.release()
+    return taken
+
+
+def server_time() -> datetime:
+    """Return the clock of the database server, which for SQLite is this machine's."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT clock_timestamp()")
+            moment: datetime = cursor.fetchone()[0]
+            return moment
+    return timezone.now()
 
 
 def identity() -> str:
