@@ -1,38 +1,39 @@
-"""What a page says of itself beside its text: title, instant, authors, image, language, canonical address."""
+"""What a page says of itself beside its text: title, instants, authors, image, language, canonical address and more.
+
+It puts together what the modules beside it find, and says where each was found.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from lxml.html import HtmlElement
-from trafilatura import extract_metadata
 
-from scrapers.extract.addresses import canonical, is_fetchable
-from scrapers.extract.names import clean_names
-from scrapers.extract.times import parse_time
+from scrapers.extract.addresses import canonical, is_fetchable, normalise, site_of
+from scrapers.extract.authors import find_authors
+from scrapers.extract.dates import modified, published
+from scrapers.extract.head import Head
+from scrapers.extract.jsonld import Statements, texts
+from scrapers.extract.titles import find_title
 
-_TIME_FIELDS = (
-    '//meta[@property="article:published_time"]/@content',
-    '//meta[@itemprop="datePublished"]/@content',
-    '//*[@itemprop="datePublished"]/@datetime',
-    '//meta[@name="date" or @name="pubdate" or @name="parsely-pub-date" or @name="dc.date.issued"]/@content',
-)
-_JSON_LD_DEPTH = 8
+MAX_KEYWORDS = 50
+"""Keywords that are kept of a page; some list hundreds for the sake of search engines."""
+MAX_SUMMARY = 2000
+"""Characters of a summary that are kept."""
 
 
 @dataclass(frozen=True)
 class Metadata:
     """What a page says of itself; empty where it does not.
 
-    `url` is its canonical address, normalised. `published` and `modified` are aware; where no zone was written
-    (`zone_known`, `modified_zone_known`) they are the page's wall clock, taken as UTC. Neither lies more than a day
-    ahead. `language` is a tag of BCP 47 in lower case. `methods` tells for each field that is not empty where it was
-    found ("json-ld", "og:title", "rel=canonical" …).
+    `url` is its canonical address, normalised. `published` and `modified` are aware; where no zone was written and none
+    follows from the page (`zone_known`, `modified_zone_known`) they are the page's wall clock, taken as UTC. Neither
+    lies more than a day ahead. `language` is a tag of BCP 47 in lower case. `methods` tells for each field that is not
+    empty where it was found ("json-ld", "og:title", "canonical" …).
     """
 
     url: str
@@ -51,77 +52,136 @@ class Metadata:
     methods: dict[str, str] = field(default_factory=dict)
 
 
-def read_metadata(tree: HtmlElement, url: str, *, complete: bool = True) -> Metadata:
-    """Return what a page says of itself; `url` is where it came from.
+def read_metadata(tree: HtmlElement, url: str, *, complete: bool = True, now: datetime | None = None) -> Metadata:
+    """Return what a page says of itself; `url` is where it came from, `now` the time that nothing lies far ahead of.
 
-    Without `complete`, title, instant and authors, which cost most, are left out: the source gave them.
+    Without `complete`, title, instant of publication and authors, which cost most, are left out: the source gave them.
     """
-    link = _first(tree, '//link[translate(@rel, "CANONIL", "canonil")="canonical"]/@href')
-    image = _first(tree, '//meta[@property="og:image" or @name="og:image"]/@content')
-    language = _first(tree, "/html/@lang", "/html/@xml:lang", '//meta[@property="og:locale"]/@content')
-    values: dict[str, Any] = {
-        "url": canonical(url, link),
-        "image": _fetchable(url, image),
-        "language": language.replace("_", "-").lower()[:20],
-        "summary": _first(tree, '//meta[@property="og:description"]/@content', '//meta[@name="description"]/@content'),
+    now = now or datetime.now(UTC)
+    head, statements = Head(tree), Statements(tree, url)
+    found: dict[str, tuple[Any, str]] = {
+        "url": _address(head, url),
+        "site_name": _site_name(head, statements),
+        "summary": _summary(head, statements),
+        "language": _language(tree, head, statements),
+        "image": _image(head, statements, url),
+        "section": _section(head, statements),
+        "keywords": _keywords(head, statements),
     }
+    first = None
     if complete:
-        values |= _described(tree, url)
-    return Metadata(**values)
+        # A copy of a page says by its canonical address whose it is.
+        hosts = _host_names(url, head.link("canonical"), head.first("og:url")[1])
+        sites = {found["site_name"][0], *statements.publishers(), *hosts}
+        found["title"] = find_title(tree, head, statements, sites)
+        found["authors"] = find_authors(tree, head, statements, sites)
+        first = published(tree, head, statements, url, now)
+        found["published"] = (first.instant, first.method) if first else (None, "")
+    last = modified(head, statements, url, now, first)
+    found["modified"] = (last.instant, last.method) if last else (None, "")
+    return Metadata(
+        **{name: value for name, (value, _) in found.items()},
+        zone_known=bool(first and first.zone_known),
+        modified_zone_known=bool(last and last.zone_known),
+        methods={name: method for name, (value, method) in found.items() if value},
+    )
 
 
-def _described(tree: HtmlElement, url: str) -> dict[str, Any]:
-    found = extract_metadata(tree, default_url=url)
-    published, zone_known = _published(tree)
-    if published is None:
-        published, zone_known = parse_time(found.date or "")
-    return {
-        "title": " ".join((found.title or "").split()),
-        "published": published,
-        "zone_known": zone_known,
-        "authors": clean_names((found.author or "").split(";")),
-    }
+def _address(head: Head, url: str) -> tuple[str, str]:
+    """Return the address that the page gives itself, if it is on the same site: rel=canonical, else og:url."""
+    page = normalise(url)
+    for method, link in (("canonical", head.link("canonical")), ("og:url", head.first("og:url")[1])):
+        chosen = canonical(url, link)
+        if link and (chosen != page or _same(url, link)):
+            return chosen, method
+    return page, "address"
 
 
-def _published(tree: HtmlElement) -> tuple[datetime | None, bool]:
-    """Return the first stated instant of publication that has a time of day, and whether its zone was written."""
-    candidates = [*_json_ld_times(tree), *(str(value) for path in _TIME_FIELDS for value in tree.xpath(path))]
-    for text in candidates:
-        instant, zone_known = parse_time(text)
-        if instant is not None and len(text.strip()) > len("2026-11-24"):
-            return instant, zone_known
-    return None, False
+def _same(url: str, link: str) -> bool:
+    try:
+        return normalise(urljoin(url, link)) == normalise(url)
+    except ValueError:
+        return False
 
 
-def _json_ld_times(tree: HtmlElement) -> Iterator[str]:
-    for script in tree.xpath('//script[@type="application/ld+json"]/text()'):
+def _site_name(head: Head, statements: Statements) -> tuple[str, str]:
+    method, name = head.first("og:site_name", "application-name")
+    if name:
+        return name, method
+    return next(((name, "json-ld") for name in sorted(statements.publishers())), ("", ""))
+
+
+def _host_names(*urls: str) -> Iterator[str]:
+    """Yield the names of the site that follow from addresses: "www.example.co.uk", "example.co.uk", "example"."""
+    for url in urls:
         try:
-            data = json.loads(str(script), strict=False)
-        except (ValueError, RecursionError):
+            host = (urlsplit(url).hostname or "").removeprefix("www.")
+        except ValueError:
             continue
-        yield from _values(data, "datePublished", _JSON_LD_DEPTH)
+        if host and not host.replace(".", "").isdigit():
+            yield from (host, site_of(host), site_of(host).partition(".")[0])
 
 
-def _values(data: Any, name: str, depth: int) -> Iterator[str]:
-    if depth == 0:
-        return
-    if isinstance(data, dict):
-        if isinstance(data.get(name), str):
-            yield data[name]
-        for value in data.values():
-            yield from _values(value, name, depth - 1)
-    elif isinstance(data, list):
-        for value in data:
-            yield from _values(value, name, depth - 1)
+def _summary(head: Head, statements: Statements) -> tuple[str, str]:
+    method, text = head.first("og:description", "description", "twitter:description", "dc.description")
+    if not text:
+        method, text = "json-ld", statements.article_text("description")
+    return text[:MAX_SUMMARY], method
 
 
-def _first(tree: HtmlElement, *paths: str) -> str:
-    for path in paths:
-        for value in tree.xpath(path):
-            words = " ".join(str(value).split())
-            if words:
-                return words
-    return ""
+def _language(tree: HtmlElement, head: Head, statements: Statements) -> tuple[str, str]:
+    root = tree.getroottree().getroot()
+    stated = (
+        ("html lang", root.get("lang") or root.get("{http://www.w3.org/XML/1998/namespace}lang") or ""),
+        ("json-ld", statements.article_text("inLanguage")),
+        head.first("og:locale", "content-language", "dc.language", "language", "itemprop=inlanguage"),
+    )
+    for method, value in stated:
+        tag = value.split(",")[0].strip().replace("_", "-").lower()
+        if 2 <= len(tag) <= 20 and tag.replace("-", "").isalnum() and tag.partition("-")[0].isalpha():
+            return tag, method
+    return "", ""
+
+
+def _image(head: Head, statements: Statements, url: str) -> tuple[str, str]:
+    stated = [
+        *head.all("og:image", "og:image:url", "og:image:secure_url", "twitter:image", "twitter:image:src"),
+        *(("json-ld", link) for node in statements.articles for link in _links(statements.resolve(node.get("image")))),
+        ("image_src", head.link("image_src")),
+    ]
+    for method, link in stated:
+        address = _fetchable(url, link)
+        if address:
+            return address, method
+    return "", ""
+
+
+def _links(values: list[Any]) -> Iterator[str]:
+    for value in values:
+        link = value.get("url") or value.get("contentUrl") if isinstance(value, dict) else value
+        if isinstance(link, str):
+            yield link
+
+
+def _section(head: Head, statements: Statements) -> tuple[str, str]:
+    method, name = head.first("article:section", "parsely-section", "section", "itemprop=articlesection", "category")
+    if name:
+        return name[:200], method
+    return statements.article_text("articleSection")[:200], "json-ld"
+
+
+def _keywords(head: Head, statements: Statements) -> tuple[tuple[str, ...], str]:
+    stated = (
+        ("article:tag", [value for _, value in head.all("article:tag")]),
+        ("json-ld", [text for node in statements.articles[:1] for text in texts(node.get("keywords"))]),
+        ("news_keywords", [value for _, value in head.all("news_keywords")]),
+        ("keywords", [value for _, value in head.all("keywords", "parsely-tags", "sailthru.tags")]),
+    )
+    for method, values in stated:
+        found = {word.casefold(): word for value in values for word in map(str.strip, value.split(",")) if word}
+        if found:
+            return tuple(found.values())[:MAX_KEYWORDS], method
+    return (), ""
 
 
 def _fetchable(base: str, link: str) -> str:
