@@ -220,7 +220,8 @@ def _store(drafts: Sequence[Draft]) -> list[Outcome]:
                 by_content[content] = article
             created.append(article)
             outcomes.append(Outcome.NEW)
-        elif draft.refresh == article.pk:
+        elif draft.refresh is not None and draft.refresh == article.pk:
+            # An article that this very batch brings has no key yet, and neither has a new draft: these are not equal.
             outcomes.append(_refresh(article, draft))
         else:
             outcomes.append(Outcome.DUPLICATE)
