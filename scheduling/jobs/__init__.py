@@ -9,7 +9,7 @@ class ReportForm(JobForm):
 def report(context: RunContext, days: int) -> JobResult: ...
 """
 
-from scheduling.jobs.context import RunCancelled, RunContext
+from scheduling.jobs.context import LastSuccess, RunCancelled, RunContext
 from scheduling.jobs.forms import JobForm
 from scheduling.jobs.registry import Job, JobError, JobResult, UnknownJob, job, registry
 
@@ -18,6 +18,7 @@ __all__ = [
     "JobError",
     "JobForm",
     "JobResult",
+    "LastSuccess",
     "RunCancelled",
     "RunContext",
     "UnknownJob",

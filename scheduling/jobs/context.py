@@ -7,17 +7,24 @@ process that lost its run writes nothing more.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from scheduling.database import DatabaseAway, one_line
-from scheduling.models import Run, RunLog
+from scheduling.models import Run, RunLog, Schedule
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +36,17 @@ class RunCancelled(Exception):
     """The run was asked to stop."""
 
 
+@dataclass(frozen=True)
+class LastSuccess:
+    """When a schedule last did its work; all times UTC."""
+
+    run_id: int
+    scheduled_for: datetime | None
+    """Its due time; None for a run by hand."""
+    started_at: datetime
+    finished_at: datetime
+
+
 class RunContext:
     """The handle of one run, used by the job function; see the methods."""
 
@@ -38,6 +56,8 @@ class RunContext:
         self.scheduled_for: datetime | None = run.scheduled_for
         self.cause: str = run.cause
         self.parameters: dict[str, Any] = run.parameters
+        self._schedule_id: int | None = run.schedule_id
+        self._queued_at: datetime = run.queued_at
         self._token: str = run.claim_token
         self._lock = threading.Lock()
         self._lines: list[tuple[datetime, int, str]] = []
@@ -51,6 +71,47 @@ class RunContext:
     def cancelled(self) -> bool:
         """Tell whether the run was asked to stop; a long job looks at this between two pieces of work."""
         return self._cancelled.is_set()
+
+    @cached_property
+    def window(self) -> tuple[datetime | None, datetime]:
+        """Return (start, end), UTC: the time since the due time before, which this run is to deal with.
+
+        It ends with the due time of this run (of one by hand, when it was asked for) and begins with the schedule's due
+        time before, by its present trigger; None where there is none, or no schedule.
+        """
+        end = self.scheduled_for or self._queued_at
+        return self._from_database(lambda: Schedule.objects.due_before(self._schedule_id, end)), end
+
+    @cached_property
+    def last_success(self) -> LastSuccess | None:
+        """Return what is known of the last run of the same schedule that succeeded, None where none did."""
+        return self._from_database(self._last_success)
+
+    def _last_success(self) -> LastSuccess | None:
+        if self._schedule_id is None:
+            return None
+        runs = Run.objects.succeeded().filter(schedule=self._schedule_id).order_by("-queued_at", "-id")
+        last = runs.only("scheduled_for", "started_at", "finished_at").first()
+        if last is None or last.started_at is None or last.finished_at is None:
+            return None
+        return LastSuccess(last.pk, last.scheduled_for, last.started_at, last.finished_at)
+
+    @staticmethod
+    def _from_database(read: Callable[[], T]) -> T:
+        """Return what a query gives, also where an event loop runs, in whose thread Django allows none."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return read()
+
+        def read_and_close() -> T:
+            try:
+                return read()
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(read_and_close).result()
 
     def check_cancelled(self) -> None:
         """Raise `RunCancelled` if the run was asked to stop."""

@@ -205,9 +205,9 @@ class Backfill(models.Model):
                 count += len(end(runs.queued().filter(pk__in=queued[start : start + CHUNK]), outcome, now, **asked))
             # Those that began since the look at the queue are asked as well.
             count += runs.running().filter(cancel_requested_at=None).update(**asked)
-            audit.note(
-                by, self, ngettext("Cancelled %(count)d run", "Cancelled %(count)d runs", count) % {"count": count}
-            )
+            if count:
+                cancelled = ngettext("Cancelled %(count)d run", "Cancelled %(count)d runs", count) % {"count": count}
+                audit.note(by, self, cancelled)
         self.refresh_from_db(fields=["cancelled_at"])
         return count
 

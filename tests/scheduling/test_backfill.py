@@ -194,7 +194,7 @@ def test_a_backfill_is_cancelled_as_a_whole(hourly: Schedule, instance: Schedule
     other.refresh_from_db()
     assert other.status == RunStatus.QUEUED
     assert backfill.cancel(ada) == 0
-    assert LogEntry.objects.filter(user=ada, object_id=backfill.pk).latest("pk").change_message == "Cancelled 0 runs"
+    assert LogEntry.objects.filter(user=ada, object_id=backfill.pk).latest("pk").change_message == "Cancelled 4 runs"
 
 
 def test_its_counts_come_with_the_list(hourly: Schedule, django_assert_num_queries: Any) -> None:

@@ -222,3 +222,20 @@ def test_a_one_off_date_comes_once() -> None:
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_start_at_the_end_of_the_calendar_has_no_due_time(name: str) -> None:
     assert MAKERS[name](start=datetime(9999, 12, 31, tzinfo=UTC)).next_after(ANCHOR) is None
+
+
+@seeded
+@given(triggers, moments, st.booleans())
+def test_the_last_time_before_a_moment_is_the_one_whose_next_is_not_before_it(
+    name: str, moment: datetime, starts: bool
+) -> None:
+    trigger = MAKERS[name](start=moment - HOUR if starts else None)
+    before = trigger.last_before(moment)
+    if before is None:
+        first = trigger.next_after(moment - timedelta(days=400))
+        assert first is None or first >= moment
+    else:
+        assert before < moment
+        following = trigger.next_after(before)
+        assert following is None or following >= moment
+        assert trigger.next_from(before) == before
