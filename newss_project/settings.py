@@ -185,3 +185,5 @@ NEWSS_KEEP_EXECUTIONS_DAYS = env.float("NEWSS_KEEP_EXECUTIONS_DAYS", default=7.0
 NEWSS_KEEP_EXECUTIONS_PER_JOB = env.int("NEWSS_KEEP_EXECUTIONS_PER_JOB", default=1_000)
 NEWSS_KEEP_INSTANCES_DAYS = env.float("NEWSS_KEEP_INSTANCES_DAYS", default=7.0)
 NEWSS_KEEP_INSTANCES = env.int("NEWSS_KEEP_INSTANCES", default=200)
+# On: whoever may edit schedules can execute programs as the scheduler's user, by the job `run_command`.
+NEWSS_ALLOW_COMMANDS = env.bool("NEWSS_ALLOW_COMMANDS", default=False)
