@@ -80,6 +80,8 @@ class AheadAdmin(ReadOnlyAdmin):
     """A read-only list that may have millions of rows."""
 
     list_per_page = 50
+    # "All" may be millions.
+    list_max_show_all = 0
 
     def get_paginator(
         self,

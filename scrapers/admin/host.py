@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 
+from scheduling.display import badge_html
 from scrapers.admin import show
 from scrapers.admin.base import ReadOnlyAdmin
 from scrapers.models import Host
@@ -76,15 +77,15 @@ class HostAdmin(ReadOnlyAdmin):
     def robots(self, host: Host) -> SafeString:
         """Return what is known of robots.txt."""
         if host.robots_failure:
-            badge = show.badge("red", "error", host.get_robots_failure_display())
-            return format_html('{} <span class="scrapers-second">{}</span>', badge, host.robots_error)
+            badge = badge_html(host.get_robots_failure_display(), "red", "error")
+            return show.lines(badge, host.robots_error)
         if host.robots_fetched_at is None:
-            return show.badge("grey", "hourglass_empty", _t("not fetched yet"))
+            return badge_html(_t("not fetched yet"), "grey", "hourglass_empty")
         if host.robots_status is not None and 400 <= host.robots_status < 500:
-            return show.badge("green", "check_circle", _t("none: all is allowed"))
+            return badge_html(_t("none: all is allowed"), "green", "check_circle")
         if host.robots_are_fresh():
-            return show.badge("green", "check_circle", _t("known"))
-        return show.badge("grey", "history", _t("to be fetched again"))
+            return badge_html(_t("known"), "green", "check_circle")
+        return badge_html(_t("to be fetched again"), "grey", "history")
 
     @admin.display(description=_("Crawl delay"), ordering="crawl_delay")
     def crawl_delay_words(self, host: Host) -> str:
@@ -96,7 +97,7 @@ class HostAdmin(ReadOnlyAdmin):
         """Return until when it wants to be left alone; nothing once that has passed."""
         if host.cool_down_until is None or host.cool_down_until <= timezone.now():
             return format_html("{}", show.NOTHING)
-        return show.badge("amber", "ac_unit", show.when(host.cool_down_until))
+        return badge_html(show.when(host.cool_down_until), "amber", "ac_unit")
 
     @admin.display(description=_("Fetched"))
     def robots_fetched(self, host: Host) -> SafeString:
@@ -111,4 +112,4 @@ class HostAdmin(ReadOnlyAdmin):
     @admin.display(description=_("Text"))
     def robots_text(self, host: Host) -> SafeString:
         """Return robots.txt as it was sent."""
-        return format_html('<pre class="scrapers-pre">{}</pre>', host.robots_txt or show.NOTHING)
+        return format_html('<pre class="newss-pre">{}</pre>', host.robots_txt or show.NOTHING)

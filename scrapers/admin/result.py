@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
+from scheduling.display import duration_words
 from scrapers.admin import show
 from scrapers.admin.base import AheadAdmin
 from scrapers.models import SourceResult
@@ -44,11 +45,7 @@ class SourceResultAdmin(AheadAdmin):
     def state(self, result: SourceResult) -> SafeString:
         """Return how it went, and why it failed."""
         words = show.status(result.look, result.get_status_display())
-        if not result.error:
-            return words
-        return format_html(
-            '{} {}<span class="scrapers-second">{}</span>', words, result.get_failure_class_display(), result.error
-        )
+        return show.lines(words, result.error)
 
     @admin.display(description=_("Found"), ordering="seen")
     def found(self, result: SourceResult) -> int:
@@ -58,7 +55,7 @@ class SourceResultAdmin(AheadAdmin):
     @admin.display(description=_("Time"))
     def took(self, result: SourceResult) -> str:
         """Return how long it took."""
-        return _t("%(seconds).1f s") % {"seconds": result.seconds}
+        return duration_words(result.duration)
 
     @admin.display(description=_("Started"), ordering="started_at")
     def started(self, result: SourceResult) -> SafeString:

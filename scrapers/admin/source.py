@@ -128,7 +128,8 @@ class SourceAdmin(NewsAdmin):
     @admin.display(description=_("Source"), ordering="name")
     def name_and_address(self, source: Source) -> SafeString:
         """Return the name with the address under it."""
-        return show.two_lines(source.name, source.url)
+        name = format_html('<span class="newss-name">{}</span>', source.name)
+        return show.lines(name, format_html('<span class="scrapers-address">{}</span>', source.url))
 
     @admin.display(description=_("State"), ordering="consecutive_failures")
     def state(self, source: Source) -> SafeString:
@@ -138,13 +139,8 @@ class SourceAdmin(NewsAdmin):
         if health != SourceHealth.FAILING:
             return words
         since = _row(source).failing_since
-        return format_html(
-            '{} {}<span class="scrapers-second scrapers-clamp" title="{}">{}</span>',
-            words,
-            format_html("{} {}", _t("since"), show.when(since)) if since else "",
-            source.last_error,
-            source.last_error,
-        )
+        why = format_html('<span class="scrapers-clamp" title="{}">{}</span>', source.last_error, source.last_error)
+        return show.lines(words, format_html("{} {}", _t("since"), show.when(since)) if since else "", why)
 
     @admin.display(description=_("Kind"), ordering="kind")
     def kind_words(self, source: Source) -> str:
@@ -176,7 +172,7 @@ class SourceAdmin(NewsAdmin):
         """Return the schedules that poll it, with links."""
         row = _row(source)
         if not row.pollers:
-            return format_html('<span class="scrapers-quiet">{}</span>', _t("no schedule"))
+            return format_html('<span class="newss-sub">{}</span>', _t("no schedule"))
         words = [
             (
                 show.link(poller.address, poller.name) if row.linked else poller.name,
@@ -194,7 +190,7 @@ class SourceAdmin(NewsAdmin):
         if not source.enabled:
             return format_html("{}", "")
         return format_html(
-            '<button type="submit" class="scrapers-button" formaction="{}" name="request_key" value="{}" '
+            '<button type="submit" class="newss-button" formaction="{}" name="request_key" value="{}" '
             'aria-label="{}">{}</button>',
             reverse("admin:scrapers_source_poll", args=[source.pk]),
             secrets.token_hex(16),
