@@ -35,6 +35,3 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STATIC_ROOT = _scratch / "static"
 STATIC_ROOT.mkdir(exist_ok=True)
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-# whitenoise warns of a folder that is not there.
-STATIC_ROOT = _scratch / "static"
-STATIC_ROOT.mkdir(exist_ok=True)

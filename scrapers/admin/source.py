@@ -95,6 +95,7 @@ class SourceAdmin(NewsAdmin):
     search_fields = ("name", "url")
     search_help_text = _("Name or address")
     ordering = ("name",)
+    autocomplete_fields = ("tags",)
     actions = ("enable", "disable", "poll")
     actions_list: ClassVar[Sequence[str]] = ["retry_failing"]
     fieldsets = (

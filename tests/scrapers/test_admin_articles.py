@@ -6,17 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.contrib.admin import site
 from django.test import Client
 from django.utils import timezone
 
-from scheduling.models import Run, Tag
+from scheduling.models import Tag
 from scrapers.admin.base import COUNTED_AHEAD, AheadPaginator
 from scrapers.models import Article, ArticleSource, Host, ResultStatus, Source, SourceResult, url_hash
 from tests import factories
 
 pytestmark = pytest.mark.django_db
-needs_runs = pytest.mark.skipif(not site.is_registered(Run), reason="runs have no page yet")
 
 LIST = "/admin/scrapers/article/"
 
@@ -74,7 +72,7 @@ def test_times_are_shown_in_the_zone_of_the_outlet(reader: Client) -> None:
     made = article("Flood", published_at=datetime(2026, 3, 1, 20, 30, tzinfo=UTC), published_offset=330)
     for address in (LIST, f"{LIST}{made.pk}/change/"):
         page = reader.get(address).content.decode()
-        assert "March 2, 2026, 2 a.m." in page and "+0530" in page
+        assert "2 Mar 2026, 02:00" in page and "+0530" in page
 
 
 def test_newest_come_first(reader: Client) -> None:
@@ -171,7 +169,6 @@ def test_an_image_address_that_is_no_web_address_is_not_linked(reader: Client) -
     assert "javascript:alert" not in reader.get(f"{LIST}{made.pk}/change/?image").content.decode()
 
 
-@needs_runs
 def test_the_page_names_the_run_that_found_it(reader: Client) -> None:
     run = factories.run()
     made = article("Flood", first_run=run)
@@ -226,7 +223,7 @@ def test_hosts_show_robots_delay_and_until_when_they_are_left_alone(
     )
     with django_assert_max_num_queries(12):
         page = reader.get("/admin/scrapers/host/").content.decode()
-    assert "https://b.example:8443" in page and "2.5 s" in page and "minutes from now" in page
+    assert "https://b.example:8443" in page and "2.5 s" in page and ">in 9 min</time>" in page
     assert "none: all is allowed" in page and "The name could not be found." in page and "not fetched yet" in page
     cooling = reader.get("/admin/scrapers/host/?cooling=1").context["cl"].result_list
     assert [host.host for host in cooling] == ["b.example"]
@@ -235,7 +232,6 @@ def test_hosts_show_robots_delay_and_until_when_they_are_left_alone(
     assert reader.post(f"/admin/scrapers/host/{broken.pk}/change/", {"crawl_delay": "0"}).status_code == 403
 
 
-@needs_runs
 def test_results_are_listed_with_reason_and_run(reader: Client, django_assert_max_num_queries: Any) -> None:
     for number in range(10):
         place = source(f"S{number}")

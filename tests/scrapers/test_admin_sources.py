@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.contrib.admin import site
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -19,7 +18,6 @@ from scrapers.polled_by import JOB, polled_by
 from tests import factories
 
 pytestmark = pytest.mark.django_db
-needs_runs = pytest.mark.skipif(not site.is_registered(Run), reason="runs have no page yet")
 
 LIST = "/admin/scrapers/source/"
 RETRY = "/admin/scrapers/source/retry-failing/"
@@ -92,7 +90,7 @@ def test_the_list_shows_state_error_and_since_when(editor: Client) -> None:
     source("Gone", enabled=False)
     page = editor.get(LIST).content.decode()
     assert "broken.example answered 500" in page
-    assert "2\xa0days ago" in page, "it fails since the first failure after the last success"
+    assert ">2 d ago</time>" in page, "it fails since the first failure after the last success"
     for state in SourceHealth:
         assert f"</span> {state.label}</span>" in page
 
@@ -112,7 +110,6 @@ def test_articles_are_counted_by_day_for_a_week(editor: Client) -> None:
     assert '<span class="newss-number">4</span>' in page, "the one of eight days ago is not of this week"
 
 
-@needs_runs
 def test_the_list_costs_the_same_queries_whatever_the_rows(editor: Client, django_assert_max_num_queries: Any) -> None:
     tag = Tag.objects.create(name="daily")
     for number in range(30):
@@ -196,7 +193,6 @@ def act(client: Client, name: str, *chosen: Source) -> Any:
     return client.post(LIST, {"action": name, "_selected_action": [place.pk for place in chosen]}, follow=False)
 
 
-@needs_runs
 def test_the_action_poll_now_starts_one_run_of_the_chosen_sources(editor: Client) -> None:
     places = [healthy("A"), healthy("B"), source("Off", enabled=False)]
     answer = act(editor, "poll", *places)
@@ -212,7 +208,6 @@ def test_polling_only_sources_that_are_off_starts_nothing_and_says_so(editor: Cl
     assert "no enabled source" in editor.get(LIST).content.decode()
 
 
-@needs_runs
 def test_a_double_click_on_poll_now_is_one_run(editor: Client) -> None:
     address = reverse("admin:scrapers_source_poll", args=[healthy("A").pk])
     answers = [editor.post(address, {"request_key": "k1"}) for _ in range(2)]
@@ -239,7 +234,6 @@ def test_polling_changes_nothing_by_a_mere_visit(editor: Client) -> None:
     assert not Run.objects.exists()
 
 
-@needs_runs
 def test_retry_all_failing_names_them_and_polls_them_in_one_run(editor: Client) -> None:
     failing("Broken")
     failing("Off", enabled=False)
@@ -294,7 +288,6 @@ def test_what_is_wrong_is_said_at_the_field_and_nothing_typed_is_lost(
     assert Source.objects.count() == 1
 
 
-@needs_runs
 def test_the_form_shows_the_last_error_results_and_articles(editor: Client) -> None:
     place = failing("Broken")
     run = factories.run(job=JOB)
