@@ -1,6 +1,12 @@
-"""Addresses of the views for starting runs by hand."""
+"""Addresses of the views for starting and cancelling runs by hand."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from scheduling import views
 
 app_name = "scheduling"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("schedules/<int:schedule_id>/run/", views.RunSchedule.as_view(), name="run-schedule"),
+    path("runs/start/", views.StartRun.as_view(), name="start-run"),
+    path("runs/<int:run_id>/cancel/", views.CancelRun.as_view(), name="cancel-run"),
+]

@@ -37,25 +37,29 @@ class NamesField(_ModelMultipleChoiceField):
     """Chooses rows by primary key or, as the API may, by name."""
 
     def clean(self, value: Any) -> Any:
-        """Return the rows; raises `ValidationError` that names what does not exist."""
+        """Return the rows; raises `ValidationError` that names each that does not exist."""
         if isinstance(value, list | tuple):
-            value = [self._key(item) for item in value]
+            value = self._keys(value)
         return super().clean(value)
 
-    def _key(self, item: Any) -> Any:
-        if isinstance(item, Model):
-            return item.pk
-        if not isinstance(item, str):
-            return item
-        # A name of digits is a name first.
-        key = self._named().get(item)
-        if key is None and not item.strip().isdigit():
-            raise ValidationError(_t("There is no “%(name)s” here."), code="invalid_choice", params={"name": item})
-        return key if key is not None else item
-
-    def _named(self) -> dict[str, int]:
+    def _keys(self, items: Sequence[Any]) -> list[Any]:
+        """Return the primary keys of what is given by name; anything else stays as it is."""
+        names = [item for item in items if isinstance(item, str)]
         assert self.queryset is not None
-        return dict(self.queryset.values_list("name", "pk"))
+        known = dict(self.queryset.filter(name__in=names).values_list("name", "pk")) if names else {}
+        # A name of digits is a name first.
+        unknown = [name for name in names if name not in known and not name.strip().isdecimal()]
+        if unknown:
+            raise ValidationError(
+                [
+                    ValidationError(_t("There is no “%(name)s” here."), code="invalid_choice", params={"name": name})
+                    for name in unknown
+                ]
+            )
+        return [
+            item.pk if isinstance(item, Model) else known.get(item, item) if isinstance(item, str) else item
+            for item in items
+        ]
 
 
 class CollectForm(JobForm):

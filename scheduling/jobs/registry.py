@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.core.exceptions import ValidationError
+from django.forms import CharField
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
@@ -81,12 +82,21 @@ class Job:
 
         Raises `ValidationError` with a message dict that names each unknown or wrong key.
         """
-        unknown = self._unknown(parameters)
+        unknown = self._unknown(parameters) | self._not_text(parameters)
         defaults = {name: field.initial for name, field in self.form.base_fields.items() if field.initial is not None}
         form = self.form(data={**defaults, **parameters})
         if not form.is_valid() or unknown:
             raise ValidationError({**{key: list(messages) for key, messages in form.errors.items()}, **unknown})
         return form.to_parameters()
+
+    def _not_text(self, parameters: dict[str, Any]) -> dict[str, list[str]]:
+        """Refuse what a text field would turn into Python's words for it."""
+        fields = self.form.base_fields
+        return {
+            key: [_("Give a text.")]
+            for key, value in parameters.items()
+            if type(fields.get(key)) is CharField and value is not None and not isinstance(value, str)
+        }
 
     def _unknown(self, parameters: dict[str, Any]) -> dict[str, list[str]]:
         known = ", ".join(self.form.base_fields) or _("none")

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 HEARTBEAT_SECONDS = 2.0
@@ -50,6 +51,12 @@ class SchedulerInstanceQuerySet(models.QuerySet["SchedulerInstance"]):
     def active(self) -> SchedulerInstanceQuerySet:
         """Keep the one that leads."""
         return self.filter(state=InstanceState.ACTIVE)
+
+    def absence(self, now: datetime | None = None) -> str:
+        """Return in a sentence that no scheduler works and how to start one; empty when one does."""
+        if self.active().beating(now).exists():
+            return ""
+        return gettext("Waits for a scheduler: none is running. Start one with: python manage.py runapscheduler")
 
 
 class SchedulerInstance(models.Model):

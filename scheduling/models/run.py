@@ -440,8 +440,8 @@ class Run(models.Model):
             return ""
         if hold := Hold.objects.current():
             return gettext("Waits until all is released: %(why)s.") % {"why": hold.words()}
-        if not SchedulerInstance.objects.active().beating(now).exists():
-            return gettext("Waits for a scheduler: none is running. Start one with: python manage.py runapscheduler")
+        if absence := SchedulerInstance.objects.absence(now):
+            return absence
         if self.not_before and self.not_before > now:
             return self.wait_reason or gettext("Waits until its time to start.")
         if other := self.waits_for_run(now):

@@ -1,1 +1,1 @@
-
+"""The API of `scrapers`."""
