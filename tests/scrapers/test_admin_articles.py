@@ -213,7 +213,7 @@ def test_hosts_show_robots_delay_and_until_when_they_are_left_alone(
         robots_fetched_at=now,
         robots_expires_at=now + timedelta(hours=24),
         crawl_delay=2.5,
-        cool_down_until=now + timedelta(minutes=10),
+        cool_down_until=now + timedelta(hours=10, minutes=30),
     )
     Host.objects.create(
         scheme="http", host="c.example", port=80, robots_status=404, robots_fetched_at=now - timedelta(days=2)
@@ -223,7 +223,7 @@ def test_hosts_show_robots_delay_and_until_when_they_are_left_alone(
     )
     with django_assert_max_num_queries(12):
         page = reader.get("/admin/scrapers/host/").content.decode()
-    assert "https://b.example:8443" in page and "2.5 s" in page and ">in 9 min</time>" in page
+    assert "https://b.example:8443" in page and "2.5 s" in page and ">in 10 h</time>" in page
     assert "none: all is allowed" in page and "The name could not be found." in page and "not fetched yet" in page
     cooling = reader.get("/admin/scrapers/host/?cooling=1").context["cl"].result_list
     assert [host.host for host in cooling] == ["b.example"]

@@ -92,7 +92,7 @@ def test_the_list_shows_state_error_and_since_when(editor: Client) -> None:
     assert "broken.example answered 500" in page
     assert ">2 d ago</time>" in page, "it fails since the first failure after the last success"
     for state in SourceHealth:
-        assert f"</span> {state.label}</span>" in page
+        assert f"</span>{state.label}</span>" in page
 
 
 def test_text_of_sources_is_escaped(editor: Client) -> None:
