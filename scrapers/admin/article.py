@@ -31,6 +31,7 @@ class ArticleAdmin(AheadAdmin):
     list_filter = FILTERS
     search_fields = ("title", "summary")
     search_help_text = _("Title or summary")
+    view_on_site = False
     change_form_template = "admin/scrapers/article/change_form.html"
     empty_title = _("No article yet")
     empty_text = _("Add a source and poll it, or run a schedule; what it finds stands here.")

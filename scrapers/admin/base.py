@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
+from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
 
 if TYPE_CHECKING:
     from django.contrib.admin.options import ModelAdmin as DjangoModelAdmin
@@ -54,10 +57,18 @@ class AheadPaginator(Paginator):  # type: ignore[type-arg]
         return rows.order_by().values("pk")[: self.limit + 1].count()
 
 
+class AheadChangeList(ChangeList):  # type: ignore[misc]
+    """A list that shows its count below, where it can say "more than"; the heading would take it for exact."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Fetch the page, and let the heading show no count."""
+        super().get_results(request)
+        self.full_result_count = self.result_count
+
+
 class NewsAdmin(_Admin):
     """Base of this app's admins."""
 
-    show_full_result_count = False
     list_filter_submit = False
     #: What an empty list says: a heading, and a sentence that says what to do next.
     empty_title: ClassVar[Any] = _("Nothing here yet")
@@ -80,8 +91,22 @@ class AheadAdmin(ReadOnlyAdmin):
     """A read-only list that may have millions of rows."""
 
     list_per_page = 50
+    show_full_result_count = False
     # "All" may be millions.
     list_max_show_all = 0
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        """Return the list whose heading shows no count."""
+        return AheadChangeList
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> HttpResponse | None:
+        """Refuse to act on all that match where nobody was told how many those are."""
+        paginator = self.get_paginator(request, queryset, self.list_per_page)
+        if request.POST.get("select_across") == "1" and not paginator.reached_end:
+            words = _t("More than %(number)d match: too many to change at once. Narrow the list by its filters first.")
+            self.message_user(request, words % {"number": paginator.limit}, messages.WARNING)
+            return None
+        return super().response_action(request, queryset, *args)
 
     def get_paginator(
         self,

@@ -112,4 +112,4 @@ class HostAdmin(ReadOnlyAdmin):
     @admin.display(description=_("Text"))
     def robots_text(self, host: Host) -> SafeString:
         """Return robots.txt as it was sent."""
-        return format_html('<pre class="newss-pre">{}</pre>', host.robots_txt or show.NOTHING)
+        return format_html('<pre class="newss-pre scrapers-pre">{}</pre>', host.robots_txt or show.NOTHING)

@@ -24,6 +24,7 @@ from unfold.decorators import action as page_action
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from scheduling.display import clock_html
 from scheduling.models import Cause
 from scrapers.admin import show
 from scrapers.admin.base import NewsAdmin
@@ -141,7 +142,7 @@ class SourceAdmin(NewsAdmin):
             return words
         since = _row(source).failing_since
         why = format_html('<span class="scrapers-clamp" title="{}">{}</span>', source.last_error, source.last_error)
-        return show.lines(words, format_html("{} {}", _t("since"), show.when(since)) if since else "", why)
+        return show.lines(words, format_html("{} {}", _t("since"), clock_html(since)) if since else "", why)
 
     @admin.display(description=_("Kind"), ordering="kind")
     def kind_words(self, source: Source) -> str:
@@ -183,7 +184,7 @@ class SourceAdmin(NewsAdmin):
         ]
         named = format_html_join(", ", "{}{}", words)
         more = len(row.pollers) - len(words)
-        return format_html("{} {}", named, _t("and %d more") % more) if more else named
+        return format_html("<span>{} {}</span>", named, _t("and %d more") % more if more else "")
 
     @admin.display(description=_("Poll"))
     def poll_button(self, source: Source) -> SafeString:

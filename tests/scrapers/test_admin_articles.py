@@ -195,6 +195,20 @@ def test_many_articles_are_deleted_by_the_action(reader: Client) -> None:
     assert Article.objects.count() == 1
 
 
+def test_all_that_match_are_not_deleted_where_nobody_was_told_how_many_they_are(
+    reader: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scrapers.admin.base.COUNTED_AHEAD", 1)
+    monkeypatch.setattr("scrapers.admin.article.ArticleAdmin.list_per_page", 2)
+    keys = [article(f"Story {number}").pk for number in range(5)]
+    reader.force_login(factories.user("scrapers.view_article", "scrapers.delete_article"))
+    chosen = {"action": "delete_selected", "_selected_action": keys[:1], "select_across": "1", "post": "yes"}
+    assert "More than 4 match" in reader.post(LIST, chosen, follow=True).content.decode()
+    assert Article.objects.count() == 5
+    reader.post(f"{LIST}?q=Story 3", chosen)
+    assert sorted(Article.objects.values_list("title", flat=True)) == [f"Story {number}" for number in (0, 1, 2, 4)]
+
+
 def test_an_article_that_is_gone_leads_back_to_the_list(reader: Client) -> None:
     assert reader.get(f"{LIST}999/change/").status_code == 302
 
