@@ -1,21 +1,22 @@
 """The fire path: what is due becomes committed runs, in one transaction. Nothing is executed here.
 
-Called by the store (`scheduling.store`), which brings the statements that differ between databases.
+Called by the store (`scheduling.store`), which brings the statements.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from django.db import transaction
 
 from scheduling import leader
-from scheduling.models import Run, Schedule
-from scheduling.policies import runs_for
+from scheduling.models import RunStatus, Schedule
+from scheduling.policies import Active, Decision, Interruption, NewRun, Stretch, decide, find_stretches
 from scheduling.triggers import ScheduleTrigger
 
 logger = logging.getLogger(__name__)
@@ -26,14 +27,21 @@ LOCKED_RETRY = timedelta(milliseconds=50)
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A schedule as the scheduler last read it, with its trigger built once."""
+    """A schedule as the scheduler last read it, with its trigger built once; equal triggers are one object."""
 
     schedule: Schedule
     trigger: ScheduleTrigger
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Due(NamedTuple):
+    """A schedule that is due, locked until the end of the transaction."""
+
+    schedule_id: int
+    version: int
+    due: datetime
+
+
+class Move(NamedTuple):
     """A due job, and the time it moves to (None: it has no further due time)."""
 
     schedule_id: int
@@ -41,37 +49,55 @@ class Move:
     next_due: datetime | None
 
 
+class FiredRun(NamedTuple):
+    """A run that a fire has committed: enough to hand it over and to tell listeners."""
+
+    pk: int
+    schedule_id: int
+    scheduled_for: datetime
+    status: str
+
+
 @dataclass
 class Fired:
-    """What a fire did: the rows that are new, and the next due time."""
+    """What a fire did: the rows that are new, and when to look again (None: nothing is due in sight)."""
 
-    runs: list[Run] = field(default_factory=list)
+    runs: list[FiredRun] = field(default_factory=list)
     next_due: datetime | None = None
 
 
 class FireStore(Protocol):
-    """What the fire path needs of the store; each method is one statement (or a constant number)."""
+    """What the fire path needs of the store; each method is one statement, however many schedules are due."""
 
-    def due(self, now: datetime) -> list[tuple[int, datetime]]:
-        """Return (schedule id, due time) of all jobs that are due, oldest first."""
+    def next_due(self) -> datetime | None:
+        """Return the earliest due time of all schedules that are neither disabled nor paused."""
 
-    def lock(self, schedule_ids: list[int]) -> dict[int, int]:
-        """Lock the enabled schedules among these that nobody else holds; return their versions."""
+    def lock_due(self, now: datetime) -> list[Due]:
+        """Lock and return what is due, neither disabled nor paused, and not held by an open edit."""
 
-    def known(self, versions: dict[int, int]) -> dict[int, Known]:
+    def known(self, due: Sequence[Due]) -> dict[int, Known]:
         """Return the schedules at exactly these versions; those that changed are read anew, broken ones left out."""
 
-    def active_runs(self, schedule_ids: Iterable[int]) -> dict[int, int]:
-        """Return the oldest active run of each schedule that has one."""
+    def holds(self, since: datetime) -> list[Interruption] | None:
+        """Return the holds that ended after a moment; None while everything is held."""
+
+    def pauses(self, schedule_ids: Collection[int], since: datetime) -> dict[int, list[Interruption]]:
+        """Return the pauses of these schedules that ended after a moment."""
+
+    def active(self, schedule_ids: Collection[int]) -> dict[int, Active]:
+        """Return the active runs of each schedule that has some, backfills aside."""
+
+    def fired_before(self, schedule_ids: Collection[int]) -> Mapping[int, int]:
+        """Return how many runs of each schedule were counted so far."""
 
     def move(self, moves: list[Move]) -> set[int]:
         """Set the next times where the old one still stands; return the schedules that were moved."""
 
-    def insert(self, runs: list[Run]) -> list[Run]:
-        """Insert runs, passing over due times that already have a row; return the new ones with their ids."""
+    def insert(self, runs: list[NewRun], now: datetime) -> list[FiredRun]:
+        """Insert runs, passing over due times that already have a row; return the new ones."""
 
-    def next_due(self) -> datetime | None:
-        """Return the earliest due time of all jobs."""
+    def count(self, fired: Mapping[int, int]) -> None:
+        """Add to the counts of runs."""
 
 
 def fire(store: FireStore, now: datetime, epoch: int) -> Fired:
@@ -79,43 +105,78 @@ def fire(store: FireStore, now: datetime, epoch: int) -> Fired:
 
     1. Look without a lock; mostly nothing is due (SQLite would take its write lock for nothing).
     2. Check the epoch: a leader that slept and woke up cannot fire.
-    3. Lock the due schedules and keep those that are enabled; one that an edit holds open is left for the next look.
-    4. Walk each trigger to the first time after `now`; apply the policies.
-    5. Move the due times where the old one still stands; only moved schedules get their runs.
-    6. Insert the runs; a due time that already has one is passed over.
-    7. Find the next due time, and commit.
+    3. While everything is held, nothing is decided.
+    4. Lock the due schedules; one that is disabled or paused stays as it is, one that an edit holds open is left for
+       the next look.
+    5. Walk each trigger to the first time after `now`; apply the policies.
+    6. Move the due times where the old one still stands; only moved schedules get their runs.
+    7. Insert the runs, and count them where a schedule ends after so many; a due time that already has a row is passed
+       over.
+    8. Find the next due time, and commit.
 
     Raises `LostLeadership`, or what the database raises; then nothing has happened.
     """
-    if not store.due(now):
-        return Fired(next_due=store.next_due())
+    first = store.next_due()
+    if first is None or first > now:
+        return Fired(next_due=first)
     with transaction.atomic():
         leader.check_epoch(epoch)
-        due = dict(store.due(now))
-        known = store.known(store.lock(list(due)))
-        active = store.active_runs(known)
-        moves, runs = _plan(known, due, active, now)
+        holds = store.holds(first)
+        if holds is None:
+            return Fired()
+        moves, rows, limited = _plan(store, store.lock_due(now), holds, now)
         moved = store.move(moves)
-        new = store.insert([run for run in runs if run.schedule_id in moved])
+        new = store.insert([row for row in rows if row.schedule_id in moved], now)
+        if limited:
+            store.count(Counter(run.schedule_id for run in new if run.status == RunStatus.QUEUED) & limited)
         next_due = store.next_due()
-    if len(known) < len(due):
-        next_due = max(next_due or now, now + LOCKED_RETRY)
+    if next_due is not None and next_due <= now:
+        # Left over: an edit holds it locked, or was committed meanwhile.
+        next_due = now + LOCKED_RETRY
     return Fired(new, next_due)
 
 
 def _plan(
-    known: dict[int, Known], due: dict[int, datetime], active: dict[int, int], now: datetime
-) -> tuple[list[Move], list[Run]]:
-    moves, runs = [], []
-    for schedule_id, entry in known.items():
-        first = due[schedule_id]
-        try:
-            times = entry.trigger.due_times(first, now)
-            following = entry.trigger.next_after(times.latest)
-        except Exception:
-            logger.exception("Schedule %s has a trigger that fails; it is left out until it is edited.", schedule_id)
-            moves.append(Move(schedule_id, first, None))
-            continue
-        moves.append(Move(schedule_id, first, following))
-        runs += runs_for(entry.schedule, times, now, active.get(schedule_id))
-    return moves, runs
+    store: FireStore, due: list[Due], holds: list[Interruption], now: datetime
+) -> tuple[list[Move], list[NewRun], Counter[int]]:
+    """Decide what becomes of each due schedule: where it moves, its rows, and who counts up to how many runs."""
+    known = store.known(due)
+    since = min((one.due for one in due), default=now)
+    pauses = store.pauses(known, since)
+    active = store.active(known)
+    ending = [key for key, entry in known.items() if entry.schedule.max_runs is not None]
+    before = store.fired_before(ending) if ending else {}
+    remaining = Counter({key: max(0, (known[key].schedule.max_runs or 0) - before.get(key, 0)) for key in ending})
+    # Equal triggers are one object, and their due times are found once.
+    shared: dict[tuple[int, datetime], tuple[list[Stretch], datetime | None]] = {}
+    moves, rows = [], []
+    for one in due:
+        entry = known.get(one.schedule_id)
+        decision = Decision()
+        if entry is not None:
+            try:
+                key = (id(entry.trigger), one.due)
+                mine = pauses.get(one.schedule_id)
+                if mine or (found := shared.get(key)) is None:
+                    found = _due_times(entry.trigger, one.due, now, [*holds, *(mine or ())])
+                    if not mine:
+                        shared[key] = found
+                decision = decide(
+                    entry.schedule,
+                    entry.trigger,
+                    *found,
+                    now=now,
+                    active=active.get(one.schedule_id),
+                    remaining=remaining.get(one.schedule_id),
+                )
+            except Exception:
+                logger.exception("The trigger of schedule %s fails; it is left out until it is edited.", entry.schedule)
+        moves.append(Move(one.schedule_id, one.due, decision.next_due))
+        rows += decision.rows
+    return moves, rows, remaining
+
+
+def _due_times(
+    trigger: ScheduleTrigger, first: datetime, now: datetime, interruptions: Sequence[Interruption]
+) -> tuple[list[Stretch], datetime | None]:
+    return find_stretches(trigger, first, now, interruptions), trigger.next_after(now)

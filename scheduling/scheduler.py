@@ -18,7 +18,7 @@ from django.db import connection
 
 from scheduling import housekeeping
 from scheduling.database import DatabaseAway, one_line
-from scheduling.fires import Fired
+from scheduling.fires import Fired, FiredRun
 from scheduling.leader import LostLeadership
 from scheduling.models import Run, RunStatus
 from scheduling.store import ScheduleJobStore
@@ -134,7 +134,7 @@ class FireScheduler(BlockingScheduler):  # type: ignore[misc]
         return max(0.0, (fired.next_due - datetime.now(UTC)) / timedelta(seconds=1))
 
 
-def fire_event(run: Run) -> Any:
+def fire_event(run: FiredRun) -> Any:
     """Return APScheduler's event for a run that a fire has just committed."""
     job_id = f"schedule-{run.schedule_id}"
     if run.status == RunStatus.SKIPPED:

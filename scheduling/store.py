@@ -9,34 +9,53 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import psutil
 from apscheduler.job import Job
 from django.conf import settings
 from django.db import connection
-from django.db.models import Min
+from django.db.models import Count, Min, Q
+from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext as _
 from django_apscheduler.jobstores import DjangoJobStore
 from django_apscheduler.models import DjangoJob
 
-from scheduling.fires import Fired, Known, Move, fire
-from scheduling.models import Run, Schedule
+from scheduling.fires import Due, Fired, FiredRun, Known, Move, fire
+from scheduling.models import Cause, Hold, Pause, Run, RunStatus, Schedule, ScheduleState
 from scheduling.models.schedule import JOB_ID_PREFIX
+from scheduling.policies import Active, Interruption, NewRun
+from scheduling.triggers import ScheduleTrigger
 
 logger = logging.getLogger(__name__)
 
 CHUNK = 1_000
-"""Rows in one INSERT: SQLite allows 32,766 parameters in a statement."""
+"""Rows in one statement that names each: SQLite allows 32,766 parameters. Those of a fire are one JSON parameter."""
 
 OLDEST_POSTGRESQL = 14
 """The oldest major version of PostgreSQL that still gets fixes."""
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs"}
 """File systems on which SQLite warns of broken locks; see https://www.sqlite.org/faq.html#q5"""
 
+# Jobs of others may stand in the same table; theirs have no schedule.
+JOINED_POSTGRESQL = r"""
+FROM django_apscheduler_djangojob AS job JOIN scheduling_schedule AS schedule
+  ON schedule.id = CASE WHEN job.id ~ '^schedule-\d+$' THEN substr(job.id, 10)::bigint END
+WHERE schedule.enabled AND schedule.paused_at IS NULL
+"""
+JOINED_SQLITE = """
+FROM django_apscheduler_djangojob AS job CROSS JOIN scheduling_schedule AS schedule
+  ON schedule.id = CAST(substr(job.id, 10) AS INTEGER) AND job.id GLOB 'schedule-[0-9]*'
+WHERE schedule.enabled AND schedule.paused_at IS NULL
+"""
+NEXT = "SELECT job.next_run_time {joined} AND job.next_run_time IS NOT NULL ORDER BY job.next_run_time LIMIT 1"
+# No lock that a run's foreign key would need to share, so that runs being inserted or ended are in nobody's way.
+DUE = "SELECT schedule.id, schedule.version, job.next_run_time {joined} AND job.next_run_time <= %s {lock}"
 MOVE_POSTGRESQL = """
 UPDATE django_apscheduler_djangojob AS job SET next_run_time = move.following
 FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) AS move (id, due, following)
@@ -50,20 +69,57 @@ FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS d
 WHERE job.id = move.id AND job.next_run_time = move.due
 RETURNING id
 """
-LOCK_POSTGRESQL = """
-SELECT id, version FROM scheduling_schedule WHERE enabled AND id = ANY(%s) FOR UPDATE SKIP LOCKED
+INSERT_POSTGRESQL = """
+INSERT INTO scheduling_run ({columns}) SELECT {values}
+FROM json_array_elements(%s::json) WITH ORDINALITY AS new (value, number)
+JOIN scheduling_schedule AS schedule ON schedule.id = (new.value->>0)::bigint
+ORDER BY new.number
+ON CONFLICT (schedule_id, scheduled_for, attempt) DO NOTHING RETURNING id, schedule_id, scheduled_for, status
 """
-LOCK_SQLITE = """
-SELECT id, version FROM scheduling_schedule WHERE enabled AND id IN (SELECT value FROM json_each(%s))
+INSERT_SQLITE = """
+INSERT INTO scheduling_run ({columns}) SELECT {values}
+FROM json_each(%s) AS new
+JOIN scheduling_schedule AS schedule ON schedule.id = json_extract(new.value, '$[0]')
+WHERE true ORDER BY new.key
+ON CONFLICT (schedule_id, scheduled_for, attempt) DO NOTHING RETURNING id, schedule_id, scheduled_for, status
 """
-ACTIVE_POSTGRESQL = """
-SELECT schedule_id, min(id) FROM scheduling_run
-WHERE status IN ('queued', 'running') AND schedule_id = ANY(%s) GROUP BY schedule_id
+COUNT_POSTGRESQL = """
+INSERT INTO scheduling_schedulestate AS state (schedule_id, fired, failures_in_row)
+SELECT key::bigint, value::int, 0 FROM json_each_text(%s)
+ON CONFLICT (schedule_id) DO UPDATE SET fired = state.fired + excluded.fired
 """
-ACTIVE_SQLITE = """
-SELECT schedule_id, min(id) FROM scheduling_run
-WHERE status IN ('queued', 'running') AND schedule_id IN (SELECT value FROM json_each(%s)) GROUP BY schedule_id
+COUNT_SQLITE = """
+INSERT INTO scheduling_schedulestate AS state (schedule_id, fired, failures_in_row)
+SELECT CAST(key AS INTEGER), value, 0 FROM json_each(%s) WHERE true
+ON CONFLICT (schedule_id) DO UPDATE SET fired = state.fired + excluded.fired
 """
+
+COPIED = {
+    "schedule": "id",
+    "schedule_name": "name",
+    **{
+        name: name
+        for name in (
+            "job",
+            "parameters",
+            "executor",
+            "time_limit_seconds",
+            "kill_after_seconds",
+            "memory_limit_mb",
+        )
+    },
+}
+"""What a run has from its schedule: field of the run, column of the schedule."""
+GIVEN = {
+    "scheduled_for": ("timestamptz", "NULL"),
+    "status": ("text", "'queued'"),
+    "not_before": ("timestamptz", "NULL"),
+    "wait_reason": ("text", "''"),
+    "outcome": ("text", "''"),
+    "missed_until": ("timestamptz", "NULL"),
+    "missed_count": ("int", "0"),
+}
+"""What a `NewRun` brings, in this order after the schedule's id: field, type on PostgreSQL, value where left out."""
 
 
 class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
@@ -74,13 +130,18 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
         super().__init__()
         self.epoch = epoch
         self._cache: dict[int, Known] = {}
+        self._triggers: WeakValueDictionary[ScheduleTrigger, ScheduleTrigger] = WeakValueDictionary()
 
     def register_event_listeners(self) -> None:
         """Leave the execution rows to `scheduling.executions`, which writes them in batches."""
 
     def fire(self, now: datetime) -> Fired:
-        """Turn everything that is due into committed runs; see `scheduling.fires.fire`."""
-        return fire(self, now, self.epoch)
+        """End the pauses that are over, then turn all that is due into committed runs; see `scheduling.fires`."""
+        next_resumption = Schedule.objects.resume_due(now)
+        fired = fire(self, now, self.epoch)
+        times = [moment for moment in (fired.next_due, next_resumption) if moment is not None]
+        fired.next_due = min(times, default=None)
+        return fired
 
     def remember(self, schedules: Iterable[Schedule]) -> None:
         """Keep freshly read schedules, so that a fire need not read them again."""
@@ -92,61 +153,106 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
                 logger.warning("Schedule %s is broken: %s", schedule.pk, error)
                 continue
             if trigger is not None:
-                self._cache[schedule.pk] = Known(schedule, trigger)
+                self._cache[schedule.pk] = Known(schedule, self._triggers.setdefault(trigger, trigger))
 
     # What the fire path asks for; see `scheduling.fires.FireStore`.
 
-    def due(self, now: datetime) -> list[tuple[int, datetime]]:
-        """Return (schedule id, due time) of all jobs that are due, oldest first."""
-        rows = (
-            DjangoJob.objects.filter(next_run_time__lte=now, id__startswith=JOB_ID_PREFIX)
-            .order_by("next_run_time")
-            .values_list("id", "next_run_time")
-        )
-        return [(int(job_id.removeprefix(JOB_ID_PREFIX)), due) for job_id, due in rows]
+    def next_due(self) -> datetime | None:
+        """Return the earliest due time (UTC) of all schedules that are neither disabled nor paused."""
+        rows = self._rows(_statement(NEXT), [])
+        return _aware(rows[0][0]) if rows else None
 
-    def lock(self, schedule_ids: list[int]) -> dict[int, int]:
-        """Lock the enabled schedules among these that no open edit holds; return their versions."""
-        return dict(self._rows(LOCK_POSTGRESQL, LOCK_SQLITE, schedule_ids))
+    def lock_due(self, now: datetime) -> list[Due]:
+        """Lock and return what is due, neither disabled nor paused, and not held by an open edit."""
+        rows = self._rows(_statement(DUE), [_text(now)])
+        return [Due(schedule_id, version, _aware(due)) for schedule_id, version, due in rows]
 
-    def known(self, versions: dict[int, int]) -> dict[int, Known]:
+    def known(self, due: Sequence[Due]) -> dict[int, Known]:
         """Return the schedules at exactly these versions; those that changed are read anew, broken ones left out."""
-        changed = [
-            key
-            for key, version in versions.items()
-            if key not in self._cache or self._cache[key].schedule.version != version
-        ]
-        for start in range(0, len(changed), CHUNK):
-            self.remember(Schedule.objects.filter(pk__in=changed[start : start + CHUNK]))
-        return {key: self._cache[key] for key in versions if key in self._cache}
+        found = {}
+        changed = []
+        for one in due:
+            entry = self._cache.get(one.schedule_id)
+            if entry is not None and entry.schedule.version == one.version:
+                found[one.schedule_id] = entry
+            else:
+                changed.append(one.schedule_id)
+        if changed:
+            self.remember(Schedule.objects.filter(pk__in=_listed(changed)))
+            found |= {key: self._cache[key] for key in changed if key in self._cache}
+        return found
 
-    def active_runs(self, schedule_ids: Iterable[int]) -> dict[int, int]:
-        """Return the oldest active run of each schedule that has one."""
-        return dict(self._rows(ACTIVE_POSTGRESQL, ACTIVE_SQLITE, list(schedule_ids)))
+    def holds(self, since: datetime) -> list[Interruption] | None:
+        """Return the holds that ended after a moment; None while everything is held."""
+        holds = Hold.objects.filter(Q(is_open=True) | Q(ended_at__gt=since)).select_related("held_by")
+        found = []
+        for hold in holds:
+            if hold.ended_at is None:
+                return None
+            found.append(Interruption(hold.started_at, hold.ended_at, hold.words()))
+        return found
+
+    def pauses(self, schedule_ids: Collection[int], since: datetime) -> dict[int, list[Interruption]]:
+        """Return the pauses of these schedules that ended after a moment."""
+        found: dict[int, list[Interruption]] = {}
+        for pause in Pause.objects.filter(ended_at__gt=since).select_related("paused_by"):
+            if pause.schedule_id in schedule_ids:
+                interruption = Interruption(pause.started_at, pause.ended_at, pause.words())
+                found.setdefault(pause.schedule_id, []).append(interruption)
+        return found
+
+    def active(self, schedule_ids: Collection[int]) -> dict[int, Active]:
+        """Return the active runs of each schedule that has some, backfills aside."""
+        runs = Run.objects.active().filter(schedule__in=_listed(schedule_ids), backfill__isnull=True).order_by()
+        rows = runs.values_list("schedule_id").annotate(oldest=Min("id"), count=Count("id"))
+        return {schedule_id: Active(oldest, count) for schedule_id, oldest, count in rows}
+
+    def fired_before(self, schedule_ids: Collection[int]) -> Mapping[int, int]:
+        """Return how many runs of each schedule were counted so far."""
+        states = ScheduleState.objects.filter(pk__in=_listed(schedule_ids))
+        return dict(states.values_list("pk", "fired"))
 
     def move(self, moves: list[Move]) -> set[int]:
         """Set the next times where the old one still stands; return the schedules that were moved."""
         ids = [f"{JOB_ID_PREFIX}{move.schedule_id}" for move in moves]
+        if connection.vendor == "postgresql":
+            rows = self._rows(MOVE_POSTGRESQL, [ids, [m.due for m in moves], [m.next_due for m in moves]])
+        else:
+            values = [[i, _text(m.due), _text(m.next_due)] for i, m in zip(ids, moves, strict=True)]
+            rows = self._rows(MOVE_SQLITE, [json.dumps(values)])
+        return {int(row[0].removeprefix(JOB_ID_PREFIX)) for row in rows}
+
+    def insert(self, runs: list[NewRun], now: datetime) -> list[FiredRun]:
+        """Insert runs, passing over due times that already have a row; return the new ones."""
+        if not runs:
+            return []
+        statement, constants = _insert_statement()
+        times = {constant: _text(now) for constant in ("queued_at", "finished_at")}
+        values = [
+            [run.schedule_id, _text(run.scheduled_for)]
+            if run.status == RunStatus.QUEUED and run.not_before is None and not run.wait_reason
+            else [
+                run.schedule_id,
+                _text(run.scheduled_for),
+                run.status,
+                _text(run.not_before),
+                run.wait_reason[:200],
+                run.outcome,
+                _text(run.missed_until),
+                run.missed_count,
+            ]
+            for run in runs
+        ]
+        parameters = [times.get(name, value) for name, value in constants]
+        rows = self._rows(statement, [*parameters, json.dumps(values)])
+        return [FiredRun(pk, schedule_id, _aware(due), status) for pk, schedule_id, due, status in rows]
+
+    def count(self, fired: Mapping[int, int]) -> None:
+        """Add to the counts of runs."""
         with connection.cursor() as cursor:
-            if connection.vendor == "postgresql":
-                cursor.execute(MOVE_POSTGRESQL, [ids, [m.due for m in moves], [m.next_due for m in moves]])
-            else:
-                rows = [[i, _text(m.due), _text(m.next_due)] for i, m in zip(ids, moves, strict=True)]
-                cursor.execute(MOVE_SQLITE, [json.dumps(rows)])
-            return {int(row[0].removeprefix(JOB_ID_PREFIX)) for row in cursor.fetchall()}
-
-    def insert(self, runs: list[Run]) -> list[Run]:
-        """Insert runs, passing over due times that already have a row; return the new ones with their ids."""
-        new = []
-        for start in range(0, len(runs), CHUNK):
-            new += self._insert_chunk(runs[start : start + CHUNK])
-        return new
-
-    def next_due(self) -> datetime | None:
-        """Return the earliest due time of all jobs, UTC."""
-        jobs = DjangoJob.objects.filter(id__startswith=JOB_ID_PREFIX)
-        following: datetime | None = jobs.aggregate(next=Min("next_run_time"))["next"]
-        return following
+            cursor.execute(
+                COUNT_POSTGRESQL if connection.vendor == "postgresql" else COUNT_SQLITE, [json.dumps(dict(fired))]
+            )
 
     # What APScheduler asks for.
 
@@ -180,39 +286,66 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
         job.next_run_time = next_run_time
         return job
 
-    def _rows(self, postgresql: str, sqlite: str, ids: list[int]) -> list[tuple[int, int]]:
+    def _rows(self, statement: str, parameters: list[Any]) -> list[Any]:
         with connection.cursor() as cursor:
-            if connection.vendor == "postgresql":
-                cursor.execute(postgresql, [ids])
-            else:
-                cursor.execute(sqlite, [json.dumps(ids)])
-            return [(first, second) for first, second in cursor.fetchall()]
-
-    def _insert_chunk(self, runs: list[Run]) -> list[Run]:
-        if not runs:
-            return []
-        fields = [field for field in Run._meta.concrete_fields if not field.primary_key]
-        columns = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
-        row = f"({', '.join(['%s'] * len(fields))})"
-        values = [field.get_db_prep_save(field.pre_save(run, add=True), connection) for run in runs for field in fields]
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"INSERT INTO scheduling_run ({columns}) VALUES {', '.join([row] * len(runs))} "
-                "ON CONFLICT (schedule_id, scheduled_for, attempt) DO NOTHING RETURNING id, schedule_id, scheduled_for",
-                values,
-            )
-            ids = {(schedule_id, _aware(due)): pk for pk, schedule_id, due in cursor.fetchall()}
-        new = []
-        for run in runs:
-            assert run.scheduled_for is not None
-            if pk := ids.get((run.schedule_id, run.scheduled_for)):
-                run.pk = pk
-                new.append(run)
-        return new
+            cursor.execute(statement, parameters)
+            return list(cursor.fetchall())
 
 
+@cache
+def _statement(pattern: str) -> str:
+    """Return a statement on due jobs for the database at hand."""
+    if connection.vendor == "postgresql":
+        return pattern.format(joined=JOINED_POSTGRESQL, lock="FOR NO KEY UPDATE OF schedule SKIP LOCKED")
+    return pattern.format(joined=JOINED_SQLITE, lock="")
+
+
+@cache
+def _insert_statement() -> tuple[str, list[tuple[str, Any]]]:
+    """Return the statement that inserts runs, and its constants before the rows: (field, value) in order.
+
+    Each column is copied from the schedule, brought by the row, or has its default; so a new column with a default
+    needs nothing here.
+    """
+    postgresql = connection.vendor == "postgresql"
+
+    def given(name: str) -> str:
+        kind, default = GIVEN[name]
+        place = 1 + list(GIVEN).index(name)
+        value = f"(new.value->>{place})::{kind}" if postgresql else f"json_extract(new.value, '$[{place}]')"
+        return f"coalesce({value}, {default})" if default != "NULL" else value
+
+    columns, values, constants = [], [], []
+    for column in Run._meta.concrete_fields:
+        if column.primary_key:
+            continue
+        columns.append(connection.ops.quote_name(str(column.column)))
+        if column.name in COPIED:
+            values.append(f"schedule.{connection.ops.quote_name(COPIED[column.name])}")
+        elif column.name in GIVEN:
+            values.append(given(column.name))
+        else:
+            value: Any = Cause.SCHEDULE if column.name == "cause" else column.get_default()
+            place = f"%s::{column.db_type(connection)}" if postgresql else "%s"
+            if column.name == "finished_at":
+                place = f"CASE WHEN {given('status')} <> 'queued' THEN {place} END"
+            values.append(place)
+            constants.append((column.name, column.get_db_prep_save(value, connection)))
+    pattern = INSERT_POSTGRESQL if postgresql else INSERT_SQLITE
+    return pattern.format(columns=", ".join(columns), values=", ".join(values)), constants
+
+
+def _listed(keys: Iterable[int]) -> RawSQL:
+    """Return a subquery of these keys as one parameter, however many they are."""
+    text = json.dumps(list(keys))
+    if connection.vendor == "postgresql":
+        return RawSQL("SELECT value::bigint FROM json_array_elements_text(%s::json)", [text])
+    return RawSQL("SELECT value FROM json_each(%s)", [text])
+
+
+@lru_cache(maxsize=10_000)
 def _text(moment: datetime | None) -> str | None:
-    """Return a time as Django stores it in SQLite."""
+    """Return a time as Django hands it to the database, as text; in a burst most are the same."""
     adapted = connection.ops.adapt_datetimefield_value(moment)
     return None if adapted is None else str(adapted)
 

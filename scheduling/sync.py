@@ -78,11 +78,16 @@ class Sync:
         rows = self._rows([schedule.job_id for schedule in schedules])
         lost = [schedule for schedule in schedules if schedule.job_id not in rows]
         handled = self._last_due_times(lost)
+        over = self._over(schedules)
         written = []
         for schedule in schedules:
             since = changed_at.get(schedule.pk, now)
             edited = schedule.pk in changed_at
-            row = self._job_row(schedule, rows.get(schedule.job_id), handled.get(schedule.pk), since, edited=edited)
+            found = rows.get(schedule.job_id)
+            if schedule.pk in over:
+                row = self._without_time(found)
+            else:
+                row = self._job_row(schedule, found, handled.get(schedule.pk), since, edited=edited)
             if row is not None:
                 written.append(row)
         DjangoJob.objects.bulk_create(
@@ -100,6 +105,8 @@ class Sync:
         """Return the job row to write for a schedule, or None where what stands is right.
 
         1. A disabled, manual or broken schedule has no due time; what row it has is kept for its execution history.
+           (Neither has one that had its `max_runs`. One that is paused keeps it: its due times are found when it is
+           resumed.)
         2. Where the trigger is the same, the due time stays.
         3. A new or edited trigger, or one switched on again, counts from when that was done, not from when it was
            noticed.
@@ -107,10 +114,7 @@ class Sync:
         """
         trigger = self._trigger(schedule) if schedule.enabled else None
         if trigger is None:
-            if row is None or row.next_run_time is None:
-                return None
-            row.next_run_time = None
-            return row
+            return self._without_time(row)
         if row is None:
             return self._new_row(schedule, trigger, trigger.next_after(last_due or since))
         stored = self._stored_trigger(row)
@@ -119,6 +123,20 @@ class Sync:
         if stored == trigger and (row.next_run_time is not None or trigger.next_after(since) is None):
             return None
         return self._new_row(schedule, trigger, trigger.next_after(since))
+
+    def _without_time(self, row: DjangoJob | None) -> DjangoJob | None:
+        if row is None or row.next_run_time is None:
+            return None
+        row.next_run_time = None
+        return row
+
+    def _over(self, schedules: list[Schedule]) -> set[int]:
+        """Return the schedules that have had their `max_runs`."""
+        limits = {schedule.pk: schedule.max_runs for schedule in schedules if schedule.max_runs is not None}
+        if not limits:
+            return set()
+        fired = self._store.fired_before(limits)
+        return {key for key, limit in limits.items() if fired.get(key, 0) >= limit}
 
     def _trigger(self, schedule: Schedule) -> ScheduleTrigger | None:
         if problem := schedule.problem():

@@ -15,7 +15,14 @@ _numbers = itertools.count(1)
 
 def schedule(**values: Any) -> Schedule:
     """Return a saved schedule: every minute, a job that does nothing."""
-    return Schedule.objects.create(
+    made = schedule_values(**values)
+    made.save()
+    return made
+
+
+def schedule_values(**values: Any) -> Schedule:
+    """Return such a schedule unsaved."""
+    return Schedule(
         **{
             "name": f"Schedule {next(_numbers)}",
             "job": "noop",
