@@ -46,6 +46,20 @@ def style(_request: HttpRequest) -> str:
     return static("scheduling/newss.css")
 
 
+def everywhere(request: HttpRequest) -> dict[str, Any]:
+    """Return what every page shows: whether everything is held."""
+    return {"hold": held(request)}
+
+
+def held(request: HttpRequest) -> Any:
+    """Return the hold that is open, looked up once a request; None for those who are not logged in."""
+    from scheduling.models import Hold
+
+    if not hasattr(request, "_newss_hold"):
+        request._newss_hold = Hold.objects.current() if request.user.is_authenticated else None  # type: ignore[attr-defined]
+    return request._newss_hold  # type: ignore[attr-defined]
+
+
 def icon(_request: HttpRequest) -> str:
     """Return the address of the icon that browsers show on the tab."""
     return static("newss_project/favicon.svg")
@@ -67,6 +81,10 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         ]
         if items:
             groups.append({"title": title, "separator": title is not None, "items": items})
+    if request.user.has_perm("scheduling.hold_everything"):
+        words = _("Release everything") if held(request) else _("Hold everything…")
+        entry = {"title": words, "icon": "pause_circle", "link": reverse("admin:scheduling_hold")}
+        groups[-1]["items"].append(entry)
     return groups
 
 
@@ -95,6 +113,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": icon}],
     "STYLES": [style],
     "SCRIPTS": [script],
+    "GLOBAL_CALLBACK": "newss_project.unfold.everywhere",
     "DASHBOARD_CALLBACK": "newss_project.dashboard.context",
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": navigation},
     "COLORS": {

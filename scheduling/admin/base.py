@@ -10,18 +10,24 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
+from unfold.admin import TabularInline as UnfoldTabularInline
 
 from scheduling.models import Run
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin as _ModelAdmin
+    from django.contrib.admin import TabularInline as _TabularInline
     from django.contrib.auth.models import User
     from django.db.models import Model
 
     class ModelAdmin(_ModelAdmin[Any]):
         """For the type checker: unfold brings no types."""
+
+    class TabularInline(_TabularInline[Any, Any]):
+        """For the type checker: unfold brings no types."""
 else:
     ModelAdmin = UnfoldModelAdmin
+    TabularInline = UnfoldTabularInline
 
 
 class ReadOnlyAdmin(ModelAdmin):

@@ -3,6 +3,7 @@ fields that a job's form brings along."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -59,8 +60,30 @@ class SpanField(forms.MultiValueField):
     def compress(self, data_list: list[Any]) -> int | None:
         """Return the seconds, or None if no number was typed."""
         if not data_list or data_list[0] in (None, ""):
+            if self.required:
+                raise forms.ValidationError(self.error_messages["required"], code="required")
             return None
         return int(data_list[0]) * int(data_list[1] or 1)
+
+
+class TextAsJSONField(forms.CharField):
+    """A JSON value that people type as text; `read` and `write` turn one into the other."""
+
+    def __init__(self, *, read: Callable[[str], Any], write: Callable[[Any], str], **kwargs: Any) -> None:
+        self._read, self._write = read, write
+        super().__init__(required=False, **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        """Return the stored value as text; text that was typed stays as it is."""
+        return value if isinstance(value, str) else self._write(value)
+
+    def clean(self, value: Any) -> Any:
+        """Return the value to store; raises `ValidationError` where the text is not understood."""
+        return self._read(super().clean(value))
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Tell whether the text means something else than what is stored."""
+        return super().has_changed(self._write(initial), data)
 
 
 class ZonedDateTimeWidget(widgets.UnfoldAdminSplitDateTimeWidget):  # type: ignore[misc]

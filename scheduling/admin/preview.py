@@ -9,6 +9,26 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from scheduling.models import Schedule
 
+WHEN = (
+    "trigger_kind",
+    "crontab",
+    "interval_seconds",
+    "run_at",
+    "calendar_count",
+    "calendar_unit",
+    "calendar_at",
+    "calendar_first_day",
+    "parts",
+    "timezone",
+    "start_at",
+    "end_at",
+    "max_runs",
+    "jitter_seconds",
+    "blackout_times",
+    "blackout_dates",
+)
+"""The fields of a schedule that say when, in the order of the form."""
+
 TIMES = 5
 
 
@@ -36,7 +56,7 @@ def of_form(form: Any) -> Preview:
         judged = type(form)(form.data, instance=schedule)
         judged.full_clean()
         schedule = judged.instance
-        messages = {name: found for name, found in (judged._errors or {}).items() if name in WHEN_FIELDS}
+        messages = {name: found for name, found in (judged._errors or {}).items() if name in WHEN}
         if messages:
             return Preview(errors=[str(message) for found in messages.values() for message in found])
     if schedule.pk is None and not form.is_bound and not _is_complete(schedule):
@@ -51,18 +71,6 @@ def of_schedule(schedule: Schedule) -> Preview:
     except (ValueError, KeyError) as error:
         return Preview(words=schedule.words(), errors=[str(error)])
     return Preview(schedule.words(), times, zone=ZoneInfo(schedule.timezone))
-
-
-WHEN_FIELDS = (
-    "trigger_kind",
-    "crontab",
-    "interval_seconds",
-    "run_at",
-    "timezone",
-    "start_at",
-    "end_at",
-    "jitter_seconds",
-)
 
 
 def _is_complete(schedule: Schedule) -> bool:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from scheduling.jobs import registry
-from scheduling.models import Cause, Run, RunLog, RunStatus
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
+from scheduling.models import Run, RunLog, RunStatus
 
 LOG_LINES = 500
 """How many of the newest log lines the page shows."""
@@ -59,13 +55,5 @@ def context(run: Run, request: HttpRequest) -> dict[str, Any]:
         "level": level,
         "may_cancel": run.is_active and request.user.has_perm("scheduling.cancel_run"),
         "may_start": not run.is_active and request.user.has_perm("scheduling.start_run"),
-        "request_key": uuid.uuid4().hex,
         "live": run.is_active,
     }
-
-
-def start_again(run: Run, by: User, request_key: str | None) -> tuple[Run, bool]:
-    """Start a run with the job and the parameters of an ended one; return it and whether it is new."""
-    if run.schedule is not None:
-        return run.schedule.run_now(by=by, parameters=run.parameters, request_key=request_key)
-    return Run.objects.start(job=run.job, parameters=run.parameters, cause=Cause.MANUAL, by=by, request_key=request_key)

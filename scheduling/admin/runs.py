@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -140,10 +140,14 @@ class RunAdmin(ReadOnlyAdmin):
 
     @method_decorator(require_POST)
     def again_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
-        """Start a run like this one and go to its page; the same `request_key` twice is one run."""
+        """Start a run like this one and go to its page."""
         require(request, START)
         run = get_object_or_404(Run, pk=run_id)
-        again, created = run_page.start_again(run, person(request), request.POST.get("request_key") or None)
+        try:
+            again, created = run.again(person(request))
+        except ValidationError as error:
+            self.message_user(request, " ".join(error.messages), messages.ERROR)
+            return HttpResponseRedirect(run.get_absolute_url())
         tell_started(request, again, created=created)
         return HttpResponseRedirect(again.get_absolute_url())
 

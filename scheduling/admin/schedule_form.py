@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from unfold import widgets
 
-from scheduling.admin.fields import SpanField, ZonedDateTimeField, in_unfolds_look
+from scheduling.admin import trigger_text
+from scheduling.admin.fields import SpanField, TextAsJSONField, ZonedDateTimeField, in_unfolds_look
 from scheduling.jobs import registry
 from scheduling.models import Schedule
 from scheduling.models.schedule import default_zone
@@ -20,7 +21,6 @@ from scheduling.models.schedule import default_zone
 PREFIX = "parameter"
 SHOW_ONLY = ("_choose_job", "_preview")
 """Buttons that show the form again as it was typed, without judging or saving it."""
-MAX_SECONDS = 366 * 86_400
 
 
 def parameter_field(name: str) -> str:
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     _ModelForm = forms.ModelForm[Schedule]
 else:
     _ModelForm = forms.ModelForm
+
+
+def span(name: str, label: Any, *, min_value: int = 0) -> SpanField:
+    """Return the field of a span of seconds, with the help text of the model's field."""
+    field: Any = Schedule._meta.get_field(name)
+    return SpanField(label=label, help_text=field.help_text, required=not field.null, min_value=min_value)
 
 
 class ScheduleForm(_ModelForm):
@@ -50,6 +56,34 @@ class ScheduleForm(_ModelForm):
     end_at = ZonedDateTimeField(
         label=_("End"), required=False, help_text=_("No due time after this. In the schedule's time zone.")
     )
+
+    parts = TextAsJSONField(
+        label=_("Triggers"),
+        read=trigger_text.parts_from_text,
+        write=trigger_text.parts_to_text,
+        widget=widgets.UnfoldAdminTextareaWidget({"rows": 4, "spellcheck": "false"}),
+        help_text=trigger_text.PARTS_HELP,
+    )
+    blackout_times = TextAsJSONField(
+        label=_("Never between"),
+        read=trigger_text.times_from_text,
+        write=trigger_text.times_to_text,
+        widget=widgets.UnfoldAdminTextInputWidget({"placeholder": "01:00-04:00"}),
+        help_text=_("Local times of day, from and to: 01:00-04:00, 12:00-13:00. Nothing is due within."),
+    )
+    blackout_dates = TextAsJSONField(
+        label=_("Never on"),
+        read=trigger_text.dates_from_text,
+        write=trigger_text.dates_to_text,
+        widget=widgets.UnfoldAdminTextInputWidget({"placeholder": "2026-12-24"}),
+        help_text=_("Local dates, separated by commas: 2026-12-24, 2026-12-25."),
+    )
+    jitter_seconds = span("jitter_seconds", _("Jitter"))
+    misfire_grace_time = span("misfire_grace_time", _("Misfire grace time"))
+    retry_delay_seconds = span("retry_delay_seconds", _("First retry after"), min_value=1)
+    retry_delay_max_seconds = span("retry_delay_max_seconds", _("Longest delay of a retry"), min_value=1)
+    time_limit_seconds = span("time_limit_seconds", _("Time limit"), min_value=1)
+    kill_after_seconds = span("kill_after_seconds", _("Kill after further"))
 
     class Meta:
         model = Schedule

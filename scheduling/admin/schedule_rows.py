@@ -71,6 +71,8 @@ class ScheduleChangeList(UnfoldChangeList):  # type: ignore[misc]
             schedule.recent = runs[schedule.pk]
             schedule.trouble = schedule.problem()
             schedule.may_run = request.user.has_perm("scheduling.run_schedule")
+            schedule.may_pause = request.user.has_perm("scheduling.pause_schedule")
+            schedule.held_back = schedule.is_paused()
             schedule.may_change = request.user.has_perm("scheduling.change_schedule")
         self.result_list = page
 

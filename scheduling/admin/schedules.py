@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -19,17 +20,16 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from scheduling.admin import preview
-from scheduling.admin.base import ModelAdmin, back, person, require, tell_started
+from scheduling.admin import preview, steps
+from scheduling.admin.base import ModelAdmin, TabularInline, back, person, require, tell_started
 from scheduling.admin.schedule_form import ScheduleForm, parameter_field
 from scheduling.admin.schedule_rows import ScheduleChangeList, bars
 from scheduling.jobs import registry
-from scheduling.models import Schedule
+from scheduling.models import FollowUp, Schedule
 
 RUN = "scheduling.run_schedule"
 CHANGE = "scheduling.change_schedule"
 
-WHEN = ("trigger_kind", "crontab", "interval_seconds", "run_at", "timezone")
 HOW = (
     "executor",
     "concurrency_policy",
@@ -65,6 +65,18 @@ class JobFilter(admin.SimpleListFilter):
         return queryset.filter(job=self.value()) if self.value() else queryset
 
 
+class FollowUpInline(TabularInline):
+    """The schedules that a schedule follows."""
+
+    model = FollowUp
+    fk_name = "successor"
+    fields = ("predecessor", "on")
+    autocomplete_fields = ("predecessor",)
+    extra = 0
+    verbose_name = _("predecessor")
+    verbose_name_plural = _("Runs after other schedules")
+
+
 @admin.register(Schedule)
 class ScheduleAdmin(ModelAdmin):
     """Schedules."""
@@ -77,7 +89,8 @@ class ScheduleAdmin(ModelAdmin):
     ordering = ("name",)
     list_per_page = 50
     show_full_result_count = False
-    actions = ("run_many", "enable_many", "disable_many")
+    actions = ("run_many", "enable_many", "disable_many", "pause_many", "resume_many")
+    inlines = (FollowUpInline,)
     list_before_template = "scheduling/row_form.html"
     autocomplete_fields = ("tags",)
     warn_unsaved_form = True
@@ -143,6 +156,19 @@ class ScheduleAdmin(ModelAdmin):
         """Switch the chosen schedules off."""
         self._switch_many(request, queryset, enabled=False)
 
+    @admin.action(description=_("Pause…"), permissions=["pause"])
+    def pause_many(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> HttpResponse:
+        """Ask for a reason and an end, then pause the chosen schedules."""
+        chosen = urlencode({"ids": ",".join(str(key) for key in queryset.values_list("pk", flat=True))})
+        return HttpResponseRedirect(f"{reverse('admin:scheduling_schedule_pause')}?{chosen}")
+
+    @admin.action(description=_("Resume"), permissions=["pause"])
+    def resume_many(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
+        """End the pause of the chosen schedules."""
+        count = sum(schedule.resume(person(request)) for schedule in queryset)
+        text = ngettext("%d schedule resumed.", "%d schedules resumed.", count) % count
+        self.message_user(request, text, messages.SUCCESS if count else messages.WARNING)
+
     def _switch_many(self, request: HttpRequest, queryset: QuerySet[Schedule], *, enabled: bool) -> None:
         changed = list(queryset.exclude(enabled=enabled))
         Schedule.objects.filter(pk__in=[schedule.pk for schedule in changed]).update(enabled=enabled)
@@ -161,6 +187,10 @@ class ScheduleAdmin(ModelAdmin):
     def has_run_permission(self, request: HttpRequest) -> bool:
         """Tell whether the person may start runs of schedules."""
         return request.user.has_perm(RUN)
+
+    def has_pause_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the person may pause and resume schedules."""
+        return request.user.has_perm(steps.PAUSE)
 
     # ── the form ──
 
@@ -193,7 +223,7 @@ class ScheduleAdmin(ModelAdmin):
             (
                 _("When"),
                 {
-                    "fields": [*WHEN, "start_at", "end_at", "jitter_seconds"],
+                    "fields": list(preview.WHEN),
                     "description": _("Times are in the schedule's time zone. What comes of them stands below."),
                     "classes": ["newss-when"],
                 },
@@ -233,6 +263,9 @@ class ScheduleAdmin(ModelAdmin):
             "preview": preview.of_form(form),
             "preview_url": reverse("admin:scheduling_schedule_preview"),
             "can_run": self.has_run_permission(request),
+            "can_pause": self.has_pause_permission(request),
+            "can_backfill": request.user.has_perm(steps.BACKFILL),
+            "held_back": schedule.is_paused() if schedule else False,
             "zones": preview.zones(),
             "recent_runs": list(schedule.runs.order_by("-queued_at", "-id")[:10]) if schedule else [],
         }
@@ -262,6 +295,10 @@ class ScheduleAdmin(ModelAdmin):
         view = self.admin_site.admin_view
         return [
             path("preview/", view(self.preview_view), name="scheduling_schedule_preview"),
+            path("pause/", view(steps.pause), name="scheduling_schedule_pause"),
+            path("hold/", view(steps.hold), name="scheduling_hold"),
+            path("<int:schedule_id>/resume/", view(steps.resume), name="scheduling_schedule_resume"),
+            path("<int:schedule_id>/backfill/", view(steps.backfill), name="scheduling_schedule_backfill"),
             path("<int:schedule_id>/run/", view(self.run_view), name="scheduling_schedule_run"),
             path("<int:schedule_id>/enabled/", view(self.enabled_view), name="scheduling_schedule_enabled"),
             *super().get_urls(),
@@ -290,6 +327,7 @@ class ScheduleAdmin(ModelAdmin):
         if request.headers.get("Accept") != "application/json":
             return back(request, reverse("admin:scheduling_schedule_changelist"))
         row: Any = schedule
+        row.held_back = schedule.is_paused()
         row.next_due, row.trouble = schedule.next_run(), schedule.problem()
         return JsonResponse({"enabled": schedule.enabled, "next": _cell("next", row)})
 

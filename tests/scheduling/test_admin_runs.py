@@ -130,12 +130,10 @@ def test_cancel_ends_a_queued_run_and_asks_a_running_one(admin_client: Client, a
 
 def test_run_again_starts_a_run_with_the_same_parameters(admin_client: Client) -> None:
     run = ended(job="echo", parameters={"text": "hello"})
-    address = reverse("admin:scheduling_run_again", args=[run.pk])
-    for _click in range(2):
-        answer = admin_client.post(address, {"request_key": "k1"})
+    answer = admin_client.post(reverse("admin:scheduling_run_again", args=[run.pk]))
     again = Run.objects.exclude(pk=run.pk).get()
     assert answer["Location"] == again.get_absolute_url()
-    assert (again.job, again.parameters, again.cause) == ("echo", {"text": "hello"}, Cause.MANUAL)
+    assert (again.job, again.parameters, again.cause, again.parent) == ("echo", {"text": "hello"}, Cause.MANUAL, run)
 
 
 @pytest.mark.parametrize(("name", "permission"), [("cancel", "cancel_run"), ("again", "start_run")])

@@ -33,20 +33,27 @@ FIELDS = {
     "interval_seconds_count": "",
     "interval_seconds_unit": "60",
     "timezone": "Europe/Berlin",
-    "jitter_seconds": "0",
+    "jitter_seconds_count": "0",
+    "jitter_seconds_unit": "1",
     "executor": "threads",
     "concurrency_policy": "forbid",
     "queue_limit": "10",
     "catch_up": "once",
     "catch_up_limit": "10",
-    "misfire_grace_time": "60",
+    "misfire_grace_time_count": "60",
+    "misfire_grace_time_unit": "1",
     "max_retries": "0",
-    "retry_delay_seconds": "60",
-    "retry_delay_max_seconds": "3600",
+    "retry_delay_seconds_count": "1",
+    "retry_delay_seconds_unit": "60",
+    "retry_delay_max_seconds_count": "1",
+    "retry_delay_max_seconds_unit": "3600",
     "retry_failed": "on",
     "retry_timed_out": "on",
     "rerun_lost": "on",
-    "kill_after_seconds": "30",
+    "kill_after_seconds_count": "30",
+    "kill_after_seconds_unit": "1",
+    "follows-TOTAL_FORMS": "0",
+    "follows-INITIAL_FORMS": "0",
 }
 
 
@@ -316,3 +323,41 @@ def test_a_schedule_whose_job_is_gone_says_so_and_can_be_opened(admin_client: Cl
     Schedule.objects.filter(pk=schedule.pk).update(job="vanished")
     assert "not registered" in admin_client.get(LIST).content.decode()
     assert "vanished (not registered here)" in admin_client.get(schedule.get_absolute_url()).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {
+                "trigger_kind": "calendar",
+                "calendar_count": "2",
+                "calendar_unit": "weeks",
+                "calendar_at": "06:30:00",
+                "calendar_first_day": "2026-01-05",
+            },
+            "2 weeks",
+        ),
+        ({"trigger_kind": "any_of", "parts": "30 6 * * 1-5\nevery 2 hours"}, "Every 2 hours"),
+        ({"blackout_times": "01:00-04:00, 12:00-13:00", "blackout_dates": "2999-12-24, 2999-12-25"}, "never"),
+        ({"max_runs": "3"}, "ends after 3 runs"),
+    ],
+)
+def test_every_kind_of_trigger_is_typed_without_json_and_shown_as_typed(
+    admin_client: Client, changes: dict[str, str], words: str
+) -> None:
+    answer = admin_client.post(ADD, form_of(**changes))
+    assert answer.status_code == 302, errors(answer)
+    schedule = Schedule.objects.get()
+    assert words in schedule.words()
+    form = admin_client.get(schedule.get_absolute_url()).context["adminform"].form
+    again = {name: form[name].value() for name in ("parts", "blackout_times", "blackout_dates")}
+    assert again["parts"] == changes.get("parts", "")
+    assert again["blackout_times"] == changes.get("blackout_times", "")
+    assert again["blackout_dates"] == changes.get("blackout_dates", "")
+
+
+def test_a_part_that_makes_no_sense_is_said_at_the_triggers(admin_client: Client) -> None:
+    answer = admin_client.post(ADD, form_of(trigger_kind="all_of", parts="every 2 hours\nevery full moon"))
+    assert set(errors(answer)) == {"parts"}
+    assert "every full moon" in answer.content.decode()

@@ -108,7 +108,8 @@
     const show = () => {
       for (const [field, values] of Object.entries(fields)) {
         form.querySelectorAll(`.field-line.field-${field}`).forEach((line) => {
-          line.closest(".form-row").classList.toggle("newss-hidden", !values.includes(choice.value));
+          const hide = !values.includes(choice.value) && !line.classList.contains("errors");
+          line.closest(".form-row").classList.toggle("newss-hidden", hide);
         });
       }
     };
@@ -116,15 +117,25 @@
     show();
   }
 
+  const REPEATED = ["crontab", "interval", "calendar", "any_of", "all_of"];
+
   function scheduleForm(box) {
     const form = box.closest("form");
     only(form, "trigger_kind", {
       crontab: ["crontab"],
       interval_seconds: ["interval"],
       run_at: ["date"],
-      start_at: ["crontab", "interval", "calendar", "any_of", "all_of"],
-      end_at: ["crontab", "interval", "calendar", "any_of", "all_of"],
-      jitter_seconds: ["crontab", "interval", "date", "calendar", "any_of", "all_of"],
+      calendar_count: ["calendar"],
+      calendar_unit: ["calendar"],
+      calendar_at: ["calendar"],
+      calendar_first_day: ["calendar"],
+      parts: ["any_of", "all_of"],
+      start_at: REPEATED,
+      end_at: REPEATED,
+      max_runs: REPEATED,
+      blackout_times: REPEATED,
+      blackout_dates: REPEATED,
+      jitter_seconds: [...REPEATED, "date"],
     });
     only(form, "concurrency_policy", { queue_limit: ["queue"] });
     only(form, "catch_up", { catch_up_limit: ["each"], misfire_grace_time: ["skip"] });
