@@ -59,8 +59,6 @@ def of_form(form: Any) -> Preview:
         messages = {name: found for name, found in (judged._errors or {}).items() if name in WHEN}
         if messages:
             return Preview(errors=[str(message) for found in messages.values() for message in found])
-    if schedule.pk is None and not form.is_bound and not _is_complete(schedule):
-        return Preview()
     return of_schedule(schedule)
 
 
@@ -71,10 +69,3 @@ def of_schedule(schedule: Schedule) -> Preview:
     except (ValueError, KeyError) as error:
         return Preview(words=schedule.words(), errors=[str(error)])
     return Preview(schedule.words(), times, zone=ZoneInfo(schedule.timezone))
-
-
-def _is_complete(schedule: Schedule) -> bool:
-    try:
-        return schedule.trigger() is not None
-    except (ValueError, KeyError):
-        return False

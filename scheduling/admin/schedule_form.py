@@ -21,6 +21,8 @@ from scheduling.models.schedule import default_zone
 PREFIX = "parameter"
 SHOW_ONLY = ("_choose_job", "_preview")
 """Buttons that show the form again as it was typed, without judging or saving it."""
+FIRST_INTERVAL_SECONDS = 900
+"""What the form of a new schedule proposes."""
 
 
 def parameter_field(name: str) -> str:
@@ -35,9 +37,15 @@ else:
 
 
 def span(name: str, label: Any, *, min_value: int = 0) -> SpanField:
-    """Return the field of a span of seconds, with the help text of the model's field."""
+    """Return the field of a span of seconds, with the help text and the default of the model's field."""
     field: Any = Schedule._meta.get_field(name)
-    return SpanField(label=label, help_text=field.help_text, required=not field.null, min_value=min_value)
+    return SpanField(
+        label=label,
+        help_text=field.help_text,
+        required=not field.null,
+        min_value=min_value,
+        initial=None if field.null else field.default,
+    )
 
 
 class ScheduleForm(_ModelForm):
@@ -93,6 +101,8 @@ class ScheduleForm(_ModelForm):
         super().__init__(*args, **kwargs)
         if self.is_bound:
             self.data = self._with_defaults(self.data)
+        elif self.instance.pk is None:
+            self.initial["interval_seconds"] = self.instance.interval_seconds = FIRST_INTERVAL_SECONDS
         stored = self.instance.parameters or {}
         for name, field in self._job_fields().items():
             self.initial.setdefault(parameter_field(name), stored.get(name, field.initial))

@@ -361,3 +361,12 @@ def test_a_part_that_makes_no_sense_is_said_at_the_triggers(admin_client: Client
     answer = admin_client.post(ADD, form_of(trigger_kind="all_of", parts="every 2 hours\nevery full moon"))
     assert set(errors(answer)) == {"parts"}
     assert "every full moon" in answer.content.decode()
+
+
+def test_the_form_of_a_new_schedule_proposes_sane_defaults_and_shows_what_they_mean(admin_client: Client) -> None:
+    answer = admin_client.get(ADD)
+    assert "Every 15 minutes" in answer.content.decode()
+    form = answer.context["adminform"].form
+    assert form["misfire_grace_time"].value() == 60
+    assert form["jitter_seconds"].value() == 0
+    assert form["interval_seconds"].value() == 900
