@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scheduling.ends import Outcome, finish
@@ -129,6 +129,7 @@ def test_turning_a_follow_up_round_is_no_circle() -> None:
 
 
 @pytest.mark.django_db
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edges=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=15))
 def test_whatever_is_tried_no_schedule_ever_follows_itself(edges: list[tuple[int, int]]) -> None:
     FollowUp.objects.all().delete()
