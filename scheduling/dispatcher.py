@@ -17,9 +17,10 @@ from django.utils.translation import gettext as _
 
 from scheduling import runs
 from scheduling.database import DatabaseAway, one_line
+from scheduling.ends import Outcome
 from scheduling.executors import Executor
 from scheduling.leader import LostLeadership
-from scheduling.models import Run, SchedulerInstance
+from scheduling.models import Run, RunStatus, SchedulerInstance
 
 logger = logging.getLogger(__name__)
 
@@ -124,4 +125,5 @@ class Dispatcher(threading.Thread):
         held = {run.pk for executor in self._executors for run in executor.running()}
         for run in rows:
             if run.pk not in held:
-                runs.end_dead(run, _("Its process ended while the database could not be reached."))
+                sentence = _("Its process ended while the database could not be reached.")
+                runs.end_dead(run, Outcome(RunStatus.FAILED, sentence))

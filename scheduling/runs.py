@@ -18,7 +18,8 @@ from django.utils.translation import gettext as _
 
 from scheduling import leader
 from scheduling.ends import Outcome, cancelled, end, finish
-from scheduling.models import Run, RunStatus, SchedulerInstance
+from scheduling.jobs.spool import Spool
+from scheduling.models import Run, RunLog, RunStatus, SchedulerInstance
 
 CHUNK = 500
 """Runs that are ended in one transaction: it holds no lock for long."""
@@ -73,12 +74,19 @@ def hand_back(run: Run, reason: str) -> bool:
     )
 
 
-def end_dead(run: Run, sentence: str) -> Run | None:
-    """End a run whose child process is gone without a word: cancelled if somebody asked for it, else failed."""
-    asked = Run.objects.cancel_requested().filter(pk=run.pk).exists()
-    if asked:
-        return finish(run.pk, run.claim_token, cancelled(run.pk))
-    return finish(run.pk, run.claim_token, Outcome(RunStatus.FAILED, sentence))
+def keep_log(run: Run, spool: Spool) -> None:
+    """Write the log lines that a run's process had not written when it ended, if the run is still held."""
+    with transaction.atomic():
+        # The update locks the row: the claim cannot change until the lines are in.
+        if Run.objects.claimed(run.pk, run.claim_token).update(claim_token=run.claim_token):
+            RunLog.objects.bulk_create(spool.missing(run.pk), batch_size=500)
+
+
+def end_dead(run: Run, outcome: Outcome) -> Run | None:
+    """End a run whose child process is gone without a word: cancelled if somebody asked for it, else as given."""
+    if Run.objects.cancel_requested().filter(pk=run.pk).exists():
+        outcome = cancelled(run.pk)
+    return finish(run.pk, run.claim_token, outcome)
 
 
 def lose(runs: Collection[Run]) -> list[Run]:

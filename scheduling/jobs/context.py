@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -22,6 +24,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from scheduling.database import DatabaseAway, one_line
+from scheduling.jobs.spool import Entry, Spool
 from scheduling.models import Run, RunLog, Schedule
 
 T = TypeVar("T")
@@ -30,6 +33,17 @@ logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.5
 """Seconds after which reported progress and log lines stand in the database at the latest."""
+
+
+class StopReason(Enum):
+    """Why a run is asked to stop."""
+
+    #: Somebody cancelled it.
+    CANCELLED = auto()
+    #: It exceeded its time limit.
+    TIME_LIMIT = auto()
+    #: Its claim is another's, or it has been ended: nothing that it writes is accepted any more.
+    NOT_HELD = auto()
 
 
 class RunCancelled(Exception):
@@ -50,7 +64,7 @@ class LastSuccess:
 class RunContext:
     """The handle of one run, used by the job function; see the methods."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, spool: Spool | None = None) -> None:
         self.run_id: int = run.pk
         self.schedule_name: str = run.schedule_name
         self.scheduled_for: datetime | None = run.scheduled_for
@@ -60,10 +74,15 @@ class RunContext:
         self._queued_at: datetime = run.queued_at
         self._token: str = run.claim_token
         self._lock = threading.Lock()
-        self._lines: list[tuple[datetime, int, str]] = []
+        self._lines: list[Entry] = []
+        self._spool = spool
         self._progress: dict[str, Any] = {}
+        self.stop_reason: StopReason | None = None
+        self._limit: int | None = run.time_limit_seconds
+        self._deadline = float("inf")
         self._cancelled = threading.Event()
-        self._closing = threading.Event()
+        self._wake = threading.Event()
+        self._closed = False
         self._writer = threading.Thread(target=self._write_until_closed, name=f"run-{run.pk}-log", daemon=True)
         self._started = False
 
@@ -122,9 +141,15 @@ class RunContext:
         """Sleep for some seconds, or until the run is asked to stop; return whether it was."""
         return self._cancelled.wait(seconds)
 
-    def request_cancel(self) -> None:
-        """Ask the job to stop (called by the executor)."""
+    def request_cancel(self, reason: StopReason = StopReason.CANCELLED) -> None:
+        """Ask the job to stop; of several reasons the first counts (called by the executor, never in a signal handler).
+
+        What it has logged is written at once: it may be killed soon.
+        """
+        with self._lock:
+            self.stop_reason = self.stop_reason or reason
         self._cancelled.set()
+        self._wake.set()
 
     def progress(self, done: int, total: int | None = None, message: str = "") -> None:
         """Report how much of the work is done, of how much if known, and what is being done now."""
@@ -141,7 +166,14 @@ class RunContext:
     def log(self, message: str, level: int = logging.INFO) -> None:
         """Write a line to the run's log; `level` as in `logging`."""
         with self._lock:
-            self._lines.append((timezone.now(), level, message))
+            entry = (timezone.now(), level, message)
+            self._lines.append(entry)
+            if self._spool is not None:
+                try:
+                    self._spool.append(entry)
+                except OSError as error:
+                    logger.warning("Run %s: its log would not survive a kill: %s", self.run_id, error)
+                    self._spool = None
 
     def flush(self) -> None:
         """Write what is buffered; keeps it for the next time when the database does not answer."""
@@ -165,30 +197,41 @@ class RunContext:
                 self._lines = lines + self._lines
             return
         with self._lock:
+            if self._spool is not None:
+                self._spool.replace(self._lines)
             for key in [
                 key for key, value in progress.items() if key != "summary" and self._progress.get(key) == value
             ]:
                 del self._progress[key]
         if not held:
             logger.warning("Run %s is no longer held by this process; it stops.", self.run_id)
-            self.request_cancel()
+            self.request_cancel(StopReason.NOT_HELD)
 
     def open(self) -> None:
-        """Begin to write what the job reports (called by the executor)."""
+        """Begin to write what the job reports, and to watch its time limit (called by the executor)."""
         self._started = True
+        if self._limit is not None:
+            self._deadline = time.monotonic() + self._limit
         self._writer.start()
 
     def close(self) -> None:
         """Write the rest and end the writer (called by the executor)."""
-        self._closing.set()
+        self._closed = True
+        self._wake.set()
         if self._started:
             self._writer.join()
         self.flush()
 
     def _write_until_closed(self) -> None:
         try:
-            while not self._closing.wait(FLUSH_SECONDS):
-                self.flush()
+            while not self._closed:
+                self._wake.wait(max(0.0, min(FLUSH_SECONDS, self._deadline - time.monotonic())))
+                self._wake.clear()
+                if time.monotonic() >= self._deadline:
+                    self._deadline = float("inf")
+                    self.request_cancel(StopReason.TIME_LIMIT)
+                if not self._closed:
+                    self.flush()
         finally:
             connection.close()
 

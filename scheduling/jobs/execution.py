@@ -18,8 +18,10 @@ from django.utils.translation import gettext as _
 
 from scheduling.database import DatabaseAway, one_line
 from scheduling.ends import Outcome, cancelled, finish
-from scheduling.jobs.context import RunCancelled, RunContext
+from scheduling.jobs.context import RunCancelled, RunContext, StopReason
 from scheduling.jobs.registry import JobError, JobResult, registry
+from scheduling.jobs.spool import Spool
+from scheduling.limits import took_too_long, took_too_much
 from scheduling.models import Run, RunStatus, Schedule
 
 logger = logging.getLogger(__name__)
@@ -33,11 +35,13 @@ def execute_scheduled_scraping(
     run_id: int | None = None,
     claim_token: str = "",
     on_context: Callable[[RunContext], None] | None = None,
+    spool: Spool | None = None,
 ) -> Run | None:
     """Execute a run that was claimed under `claim_token`; return its row as it ended, None if it was no longer ours.
 
     Without a run (somebody called the APScheduler job itself), commit one by hand for the schedule and return it: the
-    scheduler will execute it. `on_context` is handed the run's context before the job begins, to cancel it.
+    scheduler will execute it. `on_context` is handed the run's context before the job begins, to cancel it;
+    `spool` keeps its log in case this process is killed.
     """
     if run_id is None:
         assert schedule_id is not None
@@ -46,7 +50,7 @@ def execute_scheduled_scraping(
     if run is None:
         logger.warning("Run %s was not started: it is no longer held under this claim.", run_id)
         return None
-    context = RunContext(run)
+    context = RunContext(run, spool)
     if on_context:
         on_context(context)
     context.open()
@@ -64,30 +68,44 @@ def _begin(run_id: int, claim_token: str) -> Run | None:
 
 def _end(run_id: int, claim_token: str, outcome: Outcome) -> Run | None:
     if outcome.status == RunStatus.CANCELLED:
-        outcome = replace(cancelled(run_id), summary=outcome.summary)
+        outcome = replace(cancelled(run_id), summary=outcome.summary, traceback=outcome.traceback)
     return finish(run_id, claim_token, outcome)
 
 
 def _call(run: Run, context: RunContext) -> Outcome:
-    """Call the job function and turn whatever it does into an outcome."""
+    """Call the job function and turn whatever it does into an outcome.
+
+    Once it was asked to stop, that is how it ended, whether it raises or returns; its counts and traceback are kept.
+    """
     try:
         definition = registry.get(run.job)
         result = definition.function(context, **definition.complete(run.parameters)) or JobResult()
     except RunCancelled:
-        return Outcome(RunStatus.CANCELLED)
+        outcome = Outcome(RunStatus.CANCELLED)
     except ValidationError as error:
-        return Outcome(
-            RunStatus.FAILED, _("Bad parameters: %(what)s") % {"what": "; ".join(error.messages)}, retry=False
-        )
+        sentence = _("Bad parameters: %(what)s") % {"what": "; ".join(error.messages)}
+        outcome = Outcome(RunStatus.FAILED, sentence, retry=False)
     except JobError as error:
-        return Outcome(RunStatus.FAILED, str(error), retry=error.retry)
-    except Exception as error:
+        outcome = Outcome(RunStatus.FAILED, str(error), retry=error.retry)
+    except MemoryError as error:
+        logger.exception("Run %s of job %s ran out of memory.", run.pk, run.job)
+        outcome = took_too_much(run) if run.memory_limit_mb else _unexpected(error)
+    # A job may also call sys.exit(), or let asyncio's CancelledError pass: neither may take its thread's run along.
+    except BaseException as error:
         logger.exception("Run %s of job %s failed.", run.pk, run.job)
-        return Outcome(RunStatus.FAILED, f"{type(error).__name__}: {error}", traceback.format_exc())
-    if context.cancelled:
-        return Outcome(RunStatus.CANCELLED, summary=result.summary)
-    status = RunStatus.PARTIAL if result.partial else RunStatus.SUCCEEDED
-    return Outcome(status, result.outcome, summary=result.summary)
+        outcome = _unexpected(error)
+    else:
+        status = RunStatus.PARTIAL if result.partial else RunStatus.SUCCEEDED
+        outcome = Outcome(status, result.outcome, summary=result.summary)
+    if context.stop_reason is StopReason.TIME_LIMIT:
+        return replace(took_too_long(run), traceback=outcome.traceback, summary=outcome.summary)
+    if context.stop_reason is not None:
+        return Outcome(RunStatus.CANCELLED, traceback=outcome.traceback, summary=outcome.summary)
+    return outcome
+
+
+def _unexpected(error: BaseException) -> Outcome:
+    return Outcome(RunStatus.FAILED, f"{type(error).__name__}: {error}", traceback.format_exc())
 
 
 def _patiently(step: Callable[[], Run | None], run_id: int) -> Run | None:

@@ -337,6 +337,9 @@ class Schedule(models.Model):
         errors = self.trigger_fields().errors()
         if not errors and (never := self.trigger_fields().never_fires(now())) and self._due_times_are_new():
             errors = never
+        if self.memory_limit_mb and self.executor == ExecutorAlias.THREADS:
+            message = gettext("A thread's memory cannot be limited; choose the executor “child process”, or no limit.")
+            errors.setdefault("memory_limit_mb", []).append(ValidationError(message))
         if self.job not in registry:
             message = gettext("There is no job “%(job)s”; the registered ones are %(known)s.")
             params = {"job": self.job, "known": ", ".join(sorted(registry.names()))}

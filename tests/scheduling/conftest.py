@@ -27,6 +27,14 @@ def wait_until(condition: Callable[[], object], seconds: float = 30.0, what: str
     pytest.fail(f"did not happen within {seconds} s: {what or condition}")
 
 
+def lives(process: psutil.Process) -> bool:
+    """Tell whether a process runs still."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 class SchedulerProcess:
     """A real `runapscheduler` and what it printed."""
 
@@ -54,7 +62,7 @@ class SchedulerProcess:
 
     def survivors(self) -> list[psutil.Process]:
         """Return the processes once seen below the scheduler that are still there."""
-        return [child for child in self._seen if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+        return [child for child in self._seen if lives(child)]
 
     def wait_for(self, text: str, seconds: float = 30.0) -> None:
         wait_until(lambda: text in self.output or self.process.poll() is not None, seconds, f"output of “{text}”")

@@ -15,7 +15,7 @@ from django_apscheduler.models import DjangoJobExecution
 
 from scheduling.models import Cause, InstanceState, Run, RunStatus, Schedule, SchedulerInstance
 from tests import factories
-from tests.scheduling.conftest import SchedulerProcess, wait_until
+from tests.scheduling.conftest import SchedulerProcess, lives, wait_until
 
 Start = Callable[..., SchedulerProcess]
 
@@ -111,13 +111,13 @@ def test_a_child_that_ignores_sigterm_is_dead_within_ten_seconds_and_its_own_chi
     run, _ = Run.objects.start(job="stubborn", parameters={}, cause=Cause.MANUAL)
     wait_until(run.log_lines.exists, what="the first log line")
     run.refresh_from_db()
-    grandchild = psutil.Process(int(run.log_lines.get().message.split()[1]))
+    grandchildren = [psutil.Process(int(pid)) for pid in run.log_lines.get().message.split()[1:]]
     child = psutil.Process(run.pid)
     asked = time.monotonic()
     run.cancel()
-    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, what="the child's end")
+    wait_until(lambda: not lives(child), what="the child's end")
     assert time.monotonic() - asked < 10
-    wait_until(lambda: not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE, 2)
+    wait_until(lambda: not any(map(lives, grandchildren)), 2, "the end of its children")
     wait_until(lambda: not Run.objects.active().exists())
     run.refresh_from_db()
     assert run.status == RunStatus.CANCELLED

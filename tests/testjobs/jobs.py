@@ -68,11 +68,34 @@ def crash(context: RunContext) -> JobResult:
     raise AssertionError("unreachable")
 
 
+class EatForm(JobForm):
+    megabytes = forms.IntegerField()
+    at_once = forms.BooleanField(required=False, initial=False)
+
+
+@job("eat", label="Eat memory", form=EatForm)
+def eat(context: RunContext, megabytes: int, at_once: bool) -> JobResult:
+    """Take so much memory and hold it for a while, bit by bit or at once."""
+    context.log("begins to eat")
+    piece = megabytes if at_once else 5
+    eaten = []
+    for _ in range(megabytes // piece):
+        eaten.append(b"x" * (piece << 20))
+        context.wait(0.02)
+    context.wait(0.5)
+    return JobResult(f"Held {sum(map(len, eaten)) >> 20} MB.")
+
+
+@job("exit", label="Exit")
+def leave(context: RunContext) -> JobResult:
+    raise SystemExit(3)
+
+
 @job("stubborn", label="Stubborn")
 def stubborn(context: RunContext) -> JobResult:
-    """Ignore every request to stop, and keep a process of its own."""
+    """Ignore every request to stop, and keep processes of its own, one of them in another session."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    child = subprocess.Popen(["sleep", "600"])
-    context.log(f"child {child.pid}")
+    children = [subprocess.Popen(["sleep", "600"], start_new_session=apart) for apart in (False, True)]
+    context.log(f"children {' '.join(str(child.pid) for child in children)}")
     time.sleep(600)
     return JobResult()
