@@ -52,7 +52,7 @@ class ArticleAdmin(AheadAdmin):
         """Return title, where it was seen, language and the first lines."""
         return SafeString(render_to_string("scrapers/admin/article_row.html", {"article": article}))
 
-    @admin.display(description=_("Published"), ordering="published_at")
+    @admin.display(description=_("Published"), ordering="dated_at")
     def published(self, article: Article) -> SafeString:
         """Return when it was published, in the outlet's zone and relative."""
         return SafeString(render_to_string("scrapers/admin/published.html", {"article": article}))

@@ -82,14 +82,17 @@ class LanguageFilter(_Filter):
 
 
 class DayFilter(RangeDateFilter):  # type: ignore[misc]
-    """A range of local days, both of them whole; unfold's own leaves out the last one and knows no zone."""
+    """A range of local days, both of them whole; unfold's own leaves out the last one and knows no zone.
+
+    It filters what the list is sorted by: one that names no date counts by when it was stored.
+    """
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Keep those of these days; what is no date is no bound."""
         if first := self._day("from"):
-            queryset = queryset.filter(**{f"{self.parameter_name}__gte": _start_of(first)})
+            queryset = queryset.filter(dated_at__gte=_start_of(first))
         if last := self._day("to"):
-            queryset = queryset.filter(**{f"{self.parameter_name}__lt": _start_of(last + timedelta(days=1))})
+            queryset = queryset.filter(dated_at__lt=_start_of(last + timedelta(days=1)))
         return queryset
 
     def _day(self, end: str) -> date | None:

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from django.db import connections, models
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -69,6 +70,13 @@ class Article(models.Model):
     summary = models.TextField(_("summary"), blank=True)
     authors = models.JSONField(_("authors"), default=list, blank=True)
     published_at = models.DateTimeField(_("published"), null=True, blank=True)
+    dated_at = models.GeneratedField(
+        verbose_name=_("published, or else stored"),
+        expression=Coalesce("published_at", "created_at"),
+        output_field=models.DateTimeField(),
+        db_persist=True,
+        help_text=_("What lists are sorted by: one that names no date stands where it was found."),
+    )
     published_offset = models.SmallIntegerField(
         _("zone of publication"),
         null=True,
@@ -99,7 +107,7 @@ class Article(models.Model):
     class Meta:
         verbose_name = _("article")
         verbose_name_plural = _("articles")
-        ordering = ["-published_at", "-id"]
+        ordering = ["-dated_at", "-id"]
         constraints = [
             models.CheckConstraint(
                 condition=Q(url__startswith="http://") | Q(url__startswith="https://"), name="article_url_http"
@@ -114,11 +122,11 @@ class Article(models.Model):
         ]
         indexes = [
             # The list of articles, newest first.
-            models.Index(fields=["-published_at", "-id"], name="article_newest"),
+            models.Index(fields=["-dated_at", "-id"], name="article_newest"),
             # The list sorted by when they were stored; new articles an hour on the dashboard.
             models.Index(fields=["-created_at"], name="article_stored"),
             # The list filtered by language.
-            models.Index(fields=["language", "-published_at"], name="article_language_newest"),
+            models.Index(fields=["language", "-dated_at"], name="article_language_newest"),
             # The search for the same content under another address.
             models.Index(fields=["content_hash"], condition=~Q(content_hash=""), name="article_content"),
         ]

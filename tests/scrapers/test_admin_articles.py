@@ -75,10 +75,12 @@ def test_times_are_shown_in_the_zone_of_the_outlet(reader: Client) -> None:
         assert "2 Mar 2026, 02:00" in page and "+0530" in page
 
 
-def test_newest_come_first(reader: Client) -> None:
+def test_newest_come_first_and_one_without_a_date_where_it_was_found(reader: Client) -> None:
+    now = timezone.now()
     for days in (2, 0, 1):
-        article(f"{days} days", published_at=timezone.now() - timedelta(days=days))
-    assert titles(reader) == ["0 days", "1 days", "2 days"]
+        article(f"{days} days", published_at=now - timedelta(days=days))
+    article("no date", created_at=now - timedelta(days=1, hours=12))
+    assert titles(reader) == ["0 days", "1 days", "no date", "2 days"]
 
 
 def test_the_list_is_filtered_by_source_tag_language_date_and_searched(reader: Client) -> None:
