@@ -4,10 +4,12 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from newss_project import dashboard
 from newss_project.api import api
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/dashboard/live/", admin.site.admin_view(dashboard.live), name="dashboard_live"),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path("", include("scheduling.urls")),

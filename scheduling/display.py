@@ -34,6 +34,11 @@ def seconds_words(seconds: float) -> str:
     return _two(whole, DAY, _("d"), HOUR, _("h"))
 
 
+def lag_words(seconds: float) -> str:
+    """Return a short delay in words, in milliseconds below one second."""
+    return _("%d ms") % round(seconds * 1000) if 0 <= seconds < 1 else seconds_words(seconds)
+
+
 def _two(seconds: int, big: int, big_name: str, small: int, small_name: str) -> str:
     count, rest = divmod(seconds, big)
     first = f"{count} {big_name}"

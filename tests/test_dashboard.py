@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from scheduling.models import InstanceState, RunStatus, SchedulerInstance
+from scheduling import figures, lanes
+from scheduling.models import Cause, InstanceState, RunStatus, SchedulerInstance, ScheduleState
+from scrapers.models import Article, ArticleSource, Source
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -103,3 +106,130 @@ def test_no_page_holds_a_script_of_its_own(admin_client: Client) -> None:
         page = admin_client.get(address).content.decode()
         assert not re.findall(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)[^>]*>", page), address
         assert not re.findall(r"\son[a-z]+=", page), address
+
+
+def ended(status: RunStatus, minutes_ago: float, seconds: float = 5, **values: object) -> object:
+    at = timezone.now() - timedelta(minutes=minutes_ago)
+    return factories.run(
+        **{
+            "status": status,
+            "queued_at": at,
+            "started_at": at,
+            "finished_at": at + timedelta(seconds=seconds),
+            **values,
+        }
+    )
+
+
+@time_machine.travel("2026-03-04 15:00:00+00:00", tick=False)
+def test_the_figures_compare_today_with_yesterday_by_now(admin_client: Client) -> None:
+    ended(RunStatus.SUCCEEDED, 10)
+    ended(RunStatus.PARTIAL, 20)
+    ended(RunStatus.FAILED, 30)
+    ended(RunStatus.SKIPPED, 30, started_at=None)
+    ended(RunStatus.SUCCEEDED, 24 * 60 + 10)
+    # Yesterday after this time of day: compared with nothing yet.
+    ended(RunStatus.SUCCEEDED, 23 * 60)
+    runs = admin_client.get("/admin/").context["figures"][0]
+    assert (runs.value, runs.detail, runs.change) == ("4", "67 % succeeded", "+3 against yesterday by now")
+
+
+def test_the_median_lag_counts_from_due_time_and_jitter_to_the_start() -> None:
+    window = figures.Window.today()
+    due = timezone.now()
+    for lag in (1, 2, 9):
+        factories.run(
+            cause=Cause.SCHEDULE,
+            schedule=factories.schedule(),
+            scheduled_for=due - timedelta(minutes=1),
+            not_before=due,
+            queued_at=window.end - timedelta(microseconds=1),
+            started_at=due + timedelta(seconds=lag),
+            finished_at=due + timedelta(seconds=20),
+            status=RunStatus.SUCCEEDED,
+        )
+    assert figures.median_lag(window) == 2.0
+    assert figures.median_lag(window.day_before) is None
+
+
+def test_a_schedule_that_fails_again_and_again_is_said_with_its_error_and_since_when(admin_client: Client) -> None:
+    failing, well = factories.schedule(name="Broken one"), factories.schedule(name="Good one")
+    ended(RunStatus.FAILED, 90, schedule=failing, outcome="Old trouble.")
+    ended(RunStatus.SUCCEEDED, 60, schedule=failing)
+    first = ended(RunStatus.FAILED, 50, schedule=failing, outcome="The disk is full.")
+    newest = ended(RunStatus.FAILED, 40, schedule=failing, outcome="The disk is full.")
+    ended(RunStatus.SUCCEEDED, 40, schedule=well)
+    ScheduleState.objects.create(schedule=failing, failures_in_row=2)
+    ScheduleState.objects.create(schedule=well, failures_in_row=0)
+    ((error, (one,)),) = admin_client.get("/admin/").context["failing"]
+    assert (error, one.schedule, one.run, one.in_row) == ("The disk is full.", failing, newest, 2)
+    assert one.since == first.queued_at  # type: ignore[attr-defined]
+
+
+def test_a_failing_source_needs_attention(admin_client: Client) -> None:
+    Source.objects.create(
+        name="Broken Press",
+        url="http://127.0.0.14/feed",
+        consecutive_failures=3,
+        last_failure_class="server_error",
+        last_polled_at=timezone.now(),
+    )
+    page = admin_client.get("/admin/").content.decode()
+    assert "Needs attention" in page
+    assert "3 times in a row" in page
+
+
+def test_lanes_show_each_schedule_with_its_runs_as_blocks() -> None:
+    often, seldom = factories.schedule(name="Often"), factories.schedule(name="Seldom")
+    for minutes in range(60, 0, -1):
+        ended(RunStatus.SUCCEEDED, minutes, schedule=often, schedule_name="Often")
+    bad = ended(RunStatus.FAILED, 30.5, schedule=often, schedule_name="Often")
+    old = ended(RunStatus.SUCCEEDED, 12 * 60, 3600, schedule=seldom, schedule_name="Seldom")
+    ended(RunStatus.SUCCEEDED, 26 * 60, schedule=seldom, schedule_name="Seldom")
+    drawn = lanes.draw()
+    assert [lane.name for lane in drawn.lanes] == ["Often", "Seldom"]
+    first, second = drawn.lanes
+    # Sixty-one runs within an hour are told apart by six minutes; none is lost, and the bad one is to be seen.
+    assert len(first.blocks) <= 11
+    assert sum(block.count for block in first.blocks) == 61
+    assert [block.run_id for block in first.blocks if block.status == RunStatus.FAILED] == [bad.pk]  # type: ignore[attr-defined]
+    (block,) = second.blocks
+    assert block.run_id == old.pk  # type: ignore[attr-defined]
+    assert block.x == pytest.approx(lanes.WIDTH / 2, abs=1)
+    assert block.width == pytest.approx(lanes.WIDTH / 24, abs=1)
+
+
+def test_a_block_never_leaves_the_drawing_to_the_left() -> None:
+    ended(RunStatus.SUCCEEDED, 24 * 60 + 20, 1800)
+    (block,) = lanes.draw().lanes[0].blocks
+    assert block.x == 0
+    assert block.width < lanes.WIDTH / 24
+
+
+def test_new_articles_are_counted_by_hour_and_source(admin_client: Client) -> None:
+    press = Source.objects.create(name="Press", url="http://127.0.0.11/feed")
+    other = Source.objects.create(name="Other", url="http://127.0.0.12/feed")
+    for number in range(3):
+        article = Article.objects.create(url=f"http://127.0.0.11/{number}", url_hash=f"{number:064}", title="x")
+        ArticleSource.objects.create(article=article, source=press, item_key=f"{number:064}")
+        ArticleSource.objects.create(article=article, source=other, item_key=f"{number:064}")
+    chart = admin_client.get("/admin/").context["chart"]
+    assert chart["legend"] == [("Press", 0, 3)]
+    (piece,) = chart["bars"][-1]["pieces"]
+    assert piece["height"] == chart["height"]
+
+
+def test_the_live_part_is_what_the_page_holds_and_asks_more_often_while_something_runs(admin_client: Client) -> None:
+    scheduler()
+    answer = admin_client.get("/admin/dashboard/live/")
+    assert answer["Newss-Next"] == "5"
+    assert "active on alpha" in answer.content.decode()
+    factories.run()
+    assert admin_client.get("/admin/dashboard/live/")["Newss-Next"] == "2"
+
+
+def test_the_live_part_is_for_those_who_may_see_the_page(client: Client) -> None:
+    factories.run(schedule_name="Secret run")
+    assert client.get("/admin/dashboard/live/").status_code == 302
+    client.force_login(factories.user())
+    assert "Secret" not in client.get("/admin/dashboard/live/").content.decode()

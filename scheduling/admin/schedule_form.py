@@ -101,7 +101,7 @@ class ScheduleForm(_ModelForm):
         super().__init__(*args, **kwargs)
         if self.is_bound:
             self.data = self._with_defaults(self.data)
-        elif self.instance.pk is None:
+        elif self.instance._state.adding:
             self.initial["interval_seconds"] = self.instance.interval_seconds = FIRST_INTERVAL_SECONDS
         stored = self.instance.parameters or {}
         for name, field in self._job_fields().items():
