@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -15,10 +16,11 @@ from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from scheduling import runs
+from scheduling import recovery, runs
 from scheduling.database import DatabaseAway, one_line
 from scheduling.ends import Outcome
 from scheduling.executors import Executor
+from scheduling.executors.base import Ended
 from scheduling.leader import LostLeadership
 from scheduling.models import Run, RunStatus, SchedulerInstance
 
@@ -26,23 +28,31 @@ logger = logging.getLogger(__name__)
 
 LONGEST_WAIT_SECONDS = 1.0
 """Seconds after which the dispatcher looks again, bell or no bell."""
+RECOVERY_SECONDS = 5.0
+"""Seconds between two looks for runs whose process has died."""
 
 
 class Dispatcher(threading.Thread):
     """Claims runs for executors that have room, while it is told to lead."""
 
-    def __init__(self, instance: SchedulerInstance, executors: Sequence[Executor], lost: Callable[[], None]) -> None:
-        """Take this process's row, its executors, and what to call when leadership turns out to be lost."""
+    def __init__(
+        self, instance: SchedulerInstance, executors: Sequence[Executor], lost: Callable[[], None], ended: Ended
+    ) -> None:
+        """Take this process's row, its executors, what to call when leadership is lost, and when it has ended a run."""
         super().__init__(name="dispatcher", daemon=True)
         self._instance = instance
         self._executors = executors
         self._lost = lost
+        self._run_ended = ended
+        self._recovered = 0.0
+        self._unheld: set[int] = set()
         self._bell = threading.Event()
         self._epoch: int | None = None
         self._ended = False
 
     def lead(self, epoch: int) -> None:
         """Begin to claim runs under this epoch."""
+        self._recovered = time.monotonic()
         self._epoch = epoch
         self.ring()
 
@@ -89,6 +99,7 @@ class Dispatcher(threading.Thread):
         epoch = self._epoch
         if epoch is None:
             return LONGEST_WAIT_SECONDS
+        self._recover()
         for executor in self._executors:
             room = executor.free()
             for run in runs.claim(executor.alias, room, self._instance, epoch, now):
@@ -115,15 +126,31 @@ class Dispatcher(threading.Thread):
             for executor in self._executors:
                 executor.cancel(run_id)
 
-    def _sweep(self) -> None:
-        """End the runs that say this process executes them while no executor has them (the database was away)."""
-        orphans = Run.objects.running().filter(instance=self._instance)
-        # First the rows, then the executors: a run that ends between the two is then not taken for an orphan.
-        rows = list(orphans)
-        if not rows:
+    def _recover(self) -> None:
+        """End the runs of schedulers that have died since this one took over, a stopping or standing by one, say."""
+        if time.monotonic() - self._recovered < RECOVERY_SECONDS:
             return
-        held = {run.pk for executor in self._executors for run in executor.running()}
+        self._recovered = time.monotonic()
+        for run in recovery.recover(self._instance):
+            self._run_ended(run.pk, run)
+
+    def _sweep(self) -> None:
+        """Let what the rows say and what the executors do become one.
+
+        1. Runs that say this process executes them while no executor has them are ended (the database was away).
+        2. Runs that an executor has while the row says otherwise are stopped (this process slept, and was taken for
+           dead). A run that has just ended is among these for an instant, so only what is so at two looks counts.
+        """
+        # First the rows, then the executors: a run that ends between the two is then not taken for an orphan.
+        rows = list(Run.objects.running().filter(instance=self._instance))
+        held = {run.pk: executor for executor in self._executors for run in executor.running()}
         for run in rows:
             if run.pk not in held:
                 sentence = _("Its process ended while the database could not be reached.")
-                runs.end_dead(run, Outcome(RunStatus.FAILED, sentence))
+                if ended := runs.end_dead(run, Outcome(RunStatus.FAILED, sentence)):
+                    self._run_ended(run.pk, ended)
+        unheld = held.keys() - {run.pk for run in rows}
+        for run_id in unheld & self._unheld:
+            logger.warning("Run %s is no longer this process's; it is stopped.", run_id)
+            held[run_id].cancel(run_id)
+        self._unheld = unheld

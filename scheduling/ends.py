@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -26,13 +26,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended, as it is written to its row; `retry` is false where another attempt would end the same."""
+    """How a run ended, as it is written to its row.
+
+    `retry` is false where another attempt would end the same; `fence` is how long another attempt waits, so that what
+    may be left of this one notices that it is no longer wanted.
+    """
 
     status: RunStatus
     sentence: str = ""
     traceback: str = ""
     summary: dict[str, Any] = field(default_factory=dict)
     retry: bool = True
+    fence: timedelta = timedelta(0)
 
 
 def finish(run_id: int, claim_token: str, outcome: Outcome, now: datetime | None = None) -> Run | None:
@@ -78,7 +83,7 @@ def end(which: RunQuerySet, outcome: Outcome, now: datetime | None = None, **val
         ended = [run for run in found if run.pk in set(ids)]
         for run in ended:
             _mirror(run, {**_values(outcome, now), **values})
-        _consequences(ended, followers, outcome.retry, now)
+        _consequences(ended, followers, outcome, now)
     return ended
 
 
@@ -119,7 +124,7 @@ def _lock_schedules(runs: Iterable[Run], followers: dict[int, list[FollowUp]]) -
         list(Schedule.objects.filter(pk__in=wanted).order_by("pk").select_for_update(no_key=True).values_list("pk"))
 
 
-def _consequences(ended: Sequence[Run], followers: dict[int, list[FollowUp]], retryable: bool, now: datetime) -> None:
+def _consequences(ended: Sequence[Run], followers: dict[int, list[FollowUp]], outcome: Outcome, now: datetime) -> None:
     """Commit what follows from the ends of runs, inside their transaction.
 
     1. Another attempt, if the schedule's policy says so (`scheduling.retries`).
@@ -128,8 +133,16 @@ def _consequences(ended: Sequence[Run], followers: dict[int, list[FollowUp]], re
     """
     attempts = []
     for run in ended:
-        if run.status in RunStatus.bad() and (attempt := next_attempt(run, run.schedule, _tries(run), retryable, now)):
+        if run.status in RunStatus.bad() and (
+            attempt := next_attempt(run, run.schedule, _tries(run), outcome.retry, now)
+        ):
             attempts.append(attempt)
+    if outcome.fence:
+        for attempt in attempts:
+            attempt.not_before = now + outcome.fence
+            attempt.wait_reason = _("Waits until what may be left of the lost run %(run)s has ended.") % {
+                "run": attempt.parent_id
+            }
     _number(attempts)
     Run.objects.bulk_create(attempts)
     again = {attempt.parent_id for attempt in attempts}

@@ -68,7 +68,7 @@ class Engine:
         self._instance = self._register()
         if self._instance is None:
             return
-        self._dispatcher = Dispatcher(self._instance, self._executors, self._leadership_lost)
+        self._dispatcher = Dispatcher(self._instance, self._executors, self._leadership_lost, self._run_ended)
         heart = threading.Thread(target=self._beat, name="heart", daemon=True)
         for thread in (heart, self._dispatcher, self._executions):
             thread.start()
@@ -191,7 +191,7 @@ class Engine:
         assert self._instance is not None
         while not self._heart_stopped.wait(HEARTBEAT_SECONDS):
             try:
-                SchedulerInstance.objects.filter(pk=self._instance.pk).update(heartbeat_at=timezone.now())
+                SchedulerInstance.objects.filter(pk=self._instance.pk).update(heartbeat_at=leader.server_time())
                 if self._scheduler is not None and not self._lock.is_held():
                     logger.warning("The leader lock is gone.")
                     self._leadership_lost()

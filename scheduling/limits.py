@@ -7,6 +7,7 @@ they were forked from is not theirs.
 
 from __future__ import annotations
 
+import contextlib
 import resource
 
 import psutil
@@ -59,6 +60,12 @@ def family(pid: int) -> list[psutil.Process]:
         return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
+
+
+def kill(process: psutil.Process) -> None:
+    """Kill a process that may have ended by itself meanwhile."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.kill()
 
 
 def bound_memory(limit_mb: int) -> None:

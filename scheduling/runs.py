@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F
@@ -89,19 +89,22 @@ def end_dead(run: Run, outcome: Outcome) -> Run | None:
     return finish(run.pk, run.claim_token, outcome)
 
 
-def lose(runs: Collection[Run]) -> list[Run]:
+def lose(runs: Collection[Run], fence: timedelta = timedelta(0), now: datetime | None = None) -> list[Run]:
     """Mark running runs whose process died as `lost` (or cancelled, where that had been asked for); return those that
     were still running under the same process. One transaction for `CHUNK` runs, however many there are.
+
+    `fence` is how long their next attempts wait, where the death is not proven.
     """
     lost: list[Run] = []
     for instance in {run.instance for run in runs}:
         sentence = _("The scheduler process %(instance)s that executed it died.") % {"instance": instance or "?"}
+        died = Outcome(RunStatus.LOST, sentence, fence=fence)
+        asked = Outcome(RunStatus.CANCELLED, _("Cancelled; its process had died."))
         ids = [run.pk for run in runs if run.instance == instance]
         for start in range(0, len(ids), CHUNK):
             dead = Run.objects.running().filter(pk__in=ids[start : start + CHUNK], instance=instance)
-            asked = Outcome(RunStatus.CANCELLED, _("Cancelled; its process had died."))
-            lost += end(dead.filter(cancel_requested_at__isnull=False), asked)
-            lost += end(dead.filter(cancel_requested_at__isnull=True), Outcome(RunStatus.LOST, sentence))
+            lost += end(dead.filter(cancel_requested_at__isnull=False), asked, now)
+            lost += end(dead.filter(cancel_requested_at__isnull=True), died, now)
     return lost
 
 

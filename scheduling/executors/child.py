@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-import psutil
-
 from scheduling import limits
 from scheduling.jobs.context import RunContext
 from scheduling.jobs.execution import execute_scheduled_scraping
@@ -115,8 +113,7 @@ def main(run: ClaimedRun, lifeline: Connection, spool: Any) -> None:
 def die() -> None:
     """Kill this process's group and everything else that it started."""
     for process in limits.family(os.getpid())[1:]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
+        limits.kill(process)
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 

@@ -22,7 +22,6 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import IO, Any
 
-import psutil
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
@@ -239,8 +238,7 @@ class ProcessExecutor(Executor):
         self._signal_group(entry, signal.SIGKILL)
         self._signal(entry, signal.SIGKILL)
         for process in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+            limits.kill(process)
 
     def _signal(self, entry: Child, number: signal.Signals) -> None:
         try:

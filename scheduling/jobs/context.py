@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.5
 """Seconds after which reported progress and log lines stand in the database at the latest."""
+CLAIM_CHECK_SECONDS = 5.0
+"""Seconds after which a run that reports nothing looks whether it is still its process's."""
 
 
 class StopReason(Enum):
@@ -83,6 +85,7 @@ class RunContext:
         self._cancelled = threading.Event()
         self._wake = threading.Event()
         self._closed = False
+        self._claim_checked = time.monotonic()
         self._writer = threading.Thread(target=self._write_until_closed, name=f"run-{run.pk}-log", daemon=True)
         self._started = False
 
@@ -176,11 +179,14 @@ class RunContext:
                     self._spool = None
 
     def flush(self) -> None:
-        """Write what is buffered; keeps it for the next time when the database does not answer."""
+        """Write what is buffered; keeps it for the next time when the database does not answer.
+
+        With nothing to write it still looks now and then whether the run is held: one that was taken for lost stops.
+        """
         with self._lock:
             lines, progress = self._lines, dict(self._progress)
             self._lines = []
-        if not lines and not progress:
+        if not lines and not progress and time.monotonic() - self._claim_checked < CLAIM_CHECK_SECONDS:
             return
         try:
             with transaction.atomic():
@@ -196,6 +202,7 @@ class RunContext:
             with self._lock:
                 self._lines = lines + self._lines
             return
+        self._claim_checked = time.monotonic()
         with self._lock:
             if self._spool is not None:
                 self._spool.replace(self._lines)

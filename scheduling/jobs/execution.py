@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
+import psutil
 from django.core.exceptions import ValidationError
 from django.db import connection
 from django.utils import timezone
@@ -61,7 +62,8 @@ def execute_scheduled_scraping(
 
 def _begin(run_id: int, claim_token: str) -> Run | None:
     """Note that the run begins in this process; return its row, or None if it is no longer held."""
-    if not Run.objects.claimed(run_id, claim_token).update(started_at=timezone.now(), pid=os.getpid()):
+    process = {"pid": os.getpid(), "process_started": psutil.Process().create_time()}
+    if not Run.objects.claimed(run_id, claim_token).update(started_at=timezone.now(), **process):
         return None
     return Run.objects.get(pk=run_id)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import models
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -51,6 +52,17 @@ class SchedulerInstanceQuerySet(models.QuerySet["SchedulerInstance"]):
     def active(self) -> SchedulerInstanceQuerySet:
         """Keep the one that leads."""
         return self.filter(state=InstanceState.ACTIVE)
+
+    def with_something_left(self) -> SchedulerInstanceQuerySet:
+        """Keep those that say they are alive, and those whose runs say that they are being executed."""
+        from scheduling.models.run import Run
+
+        executing = Run.objects.running().filter(instance=OuterRef("pk"))
+        return self.filter(Q(state__in=InstanceState.alive()) | Exists(executing))
+
+    def say_lost(self, now: datetime) -> int:
+        """Note that these went silent without saying goodbye; return of how many that was not known."""
+        return self.filter(state__in=InstanceState.alive()).update(state=InstanceState.LOST, ended_at=now)
 
     def absence(self, now: datetime | None = None) -> str:
         """Return in a sentence that no scheduler works and how to start one; empty when one does."""

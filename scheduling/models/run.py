@@ -338,6 +338,13 @@ class Run(models.Model):
     )
     claim_token = models.CharField(_("claim token"), max_length=32, blank=True, editable=False)
     pid = models.PositiveIntegerField(_("process id"), null=True, blank=True)
+    process_started = models.FloatField(
+        _("process start"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("Start of the process in seconds since 1970; tells a reused process id apart."),
+    )
 
     objects = RunQuerySet.as_manager()
 

@@ -117,7 +117,7 @@ def test_a_child_that_ignores_sigterm_is_dead_within_ten_seconds_and_its_own_chi
     run.cancel()
     wait_until(lambda: not lives(child), what="the child's end")
     assert time.monotonic() - asked < 10
-    wait_until(lambda: not any(map(lives, grandchildren)), 2, "the end of its children")
+    wait_until(lambda: not any(map(lives, grandchildren)), 10, "the end of its children")
     wait_until(lambda: not Run.objects.active().exists())
     run.refresh_from_db()
     assert run.status == RunStatus.CANCELLED
@@ -129,7 +129,7 @@ def test_after_kill_9_no_child_is_left_and_the_next_scheduler_finds_the_run_lost
     wait_until(lambda: Run.objects.running().filter(pid__isnull=False).exists(), what="a running run")
     lost = Run.objects.running().get()
     first.kill()
-    wait_until(lambda: not first.survivors(), 2, "the end of all children")
+    wait_until(lambda: not first.survivors(), 10, "the end of all children")
     second = start_scheduler()
     wait_until(lambda: Run.objects.filter(pk=lost.pk, status=RunStatus.LOST).exists(), what="the run is lost")
     wait_until(lambda: Run.objects.running().filter(parent=lost, pid__isnull=False).exists(), what="it runs again")
@@ -164,7 +164,7 @@ def test_a_stop_lets_runs_end(start_scheduler: Start, number: int) -> None:
     run.refresh_from_db()
     assert (run.status, run.outcome) == (RunStatus.SUCCEEDED, "Slept well.")
     assert SchedulerInstance.objects.get().state == InstanceState.STOPPED
-    wait_until(lambda: not scheduler.survivors(), 2, "the end of all children")
+    wait_until(lambda: not scheduler.survivors(), 10, "the end of all children")
 
 
 @pytest.mark.parametrize("executor", ["threads", "processes"])
@@ -176,7 +176,7 @@ def test_a_stop_hands_back_what_does_not_end_in_time(start_scheduler: Start, exe
     run.refresh_from_db()
     assert (run.status, run.claim_token, run.finished_at) == (RunStatus.QUEUED, "", None)
     assert "Handed back" in run.wait_reason
-    wait_until(lambda: not scheduler.survivors(), 2, "the end of all children")
+    wait_until(lambda: not scheduler.survivors(), 10, "the end of all children")
     start_scheduler()
     wait_until(lambda: Run.objects.running().filter(pk=run.pk).exists(), what="the run starts again")
 
@@ -250,7 +250,7 @@ def test_a_sigterm_to_the_whole_group_still_lets_runs_end(start_scheduler: Start
     assert scheduler.process.wait(30) == 0
     run.refresh_from_db()
     assert (run.status, run.outcome) == (RunStatus.SUCCEEDED, "Slept well.")
-    wait_until(lambda: not scheduler.survivors(), 2, "the end of all children")
+    wait_until(lambda: not scheduler.survivors(), 10, "the end of all children")
 
 
 def test_a_database_that_goes_away_and_comes_back_is_survived(start_scheduler: Start, on_postgresql: bool) -> None:
