@@ -149,11 +149,13 @@ def _figures(now: datetime, *, runs: bool, sources: bool, articles: bool) -> Any
     today = Window.today(now)
     if runs:
         counts, before = figures.run_counts(today), figures.run_counts(today.day_before)
-        percent = counts.percent_good
+        percent = counts.percent_succeeded
+        words = [] if percent is None else [_("%d %% succeeded") % percent]
+        words += [_("%d partial") % counts.partial] if counts.partial else []
         yield Figure(
             title=_("Runs today"),
             value=str(counts.total),
-            detail="" if percent is None else _("%d %% succeeded") % percent,
+            detail=", ".join(words),
             change=_change(counts.total - before.total),
             is_better=None,
             address=reverse("admin:scheduling_run_changelist"),

@@ -17,6 +17,7 @@ GROUPS: list[tuple[Any, list[tuple[str, Any, str]]]] = [
             ("admin:index", _("Dashboard"), "space_dashboard"),
             ("scheduling.schedule", _("Schedules"), "schedule"),
             ("scheduling.run", _("Runs"), "play_circle"),
+            ("admin:scheduling_coming_up", _("Coming up"), "calendar_month"),
         ],
     ),
     (

@@ -42,16 +42,17 @@ class Window:
 
 @dataclass(frozen=True)
 class RunCounts:
-    """Runs of a window: all, those that were executed and ended, and those of these that went well (also in part)."""
+    """Runs of a window: all, those that were executed and ended, and how many of these succeeded, also in part."""
 
     total: int
     ended: int
-    good: int
+    succeeded: int
+    partial: int
 
     @property
-    def percent_good(self) -> int | None:
-        """Return the share of the ended ones that went well, None without any."""
-        return round(100 * self.good / self.ended) if self.ended else None
+    def percent_succeeded(self) -> int | None:
+        """Return the share of the ended ones that succeeded wholly, None without any."""
+        return round(100 * self.succeeded / self.ended) if self.ended else None
 
 
 def run_counts(window: Window) -> RunCounts:
@@ -60,7 +61,12 @@ def run_counts(window: Window) -> RunCounts:
     counts = dict(rows.values_list("status").annotate(Count("pk")))
     bad = sum(counts.get(status, 0) for status in RunStatus.bad())
     good = sum(counts.get(status, 0) for status in RunStatus.good())
-    return RunCounts(total=sum(counts.values()), ended=good + bad, good=good)
+    return RunCounts(
+        total=sum(counts.values()),
+        ended=good + bad,
+        succeeded=counts.get(RunStatus.SUCCEEDED, 0),
+        partial=counts.get(RunStatus.PARTIAL, 0),
+    )
 
 
 def median_lag(window: Window) -> float | None:

@@ -131,7 +131,7 @@ def test_the_figures_compare_today_with_yesterday_by_now(admin_client: Client) -
     # Yesterday after this time of day: compared with nothing yet.
     ended(RunStatus.SUCCEEDED, 23 * 60)
     runs = admin_client.get("/admin/").context["figures"][0]
-    assert (runs.value, runs.detail, runs.change) == ("4", "67 % succeeded", "+3 against yesterday by now")
+    assert (runs.value, runs.detail, runs.change) == ("4", "33 % succeeded, 1 partial", "+3 against yesterday by now")
 
 
 def test_the_median_lag_counts_from_due_time_and_jitter_to_the_start() -> None:

@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from scheduling.admin import preview, steps
+from scheduling.admin import coming_up, preview, steps
 from scheduling.admin.base import ModelAdmin, TabularInline, back, person, require, tell_started
 from scheduling.admin.schedule_form import ScheduleForm, parameter_field
 from scheduling.admin.schedule_rows import ScheduleChangeList, bars
@@ -295,6 +295,7 @@ class ScheduleAdmin(ModelAdmin):
         view = self.admin_site.admin_view
         return [
             path("preview/", view(self.preview_view), name="scheduling_schedule_preview"),
+            path("coming-up/", view(coming_up.view), name="scheduling_coming_up"),
             path("pause/", view(steps.pause), name="scheduling_schedule_pause"),
             path("hold/", view(steps.hold), name="scheduling_hold"),
             path("<int:schedule_id>/resume/", view(steps.resume), name="scheduling_schedule_resume"),

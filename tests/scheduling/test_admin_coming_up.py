@@ -1,0 +1,122 @@
+"""What is coming up: the forecast of the week, of one hour, and their page."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+import time_machine
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from scheduling import forecast
+from scheduling.models import ScheduleState
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 3, 4, 15, 30, tzinfo=UTC)
+PAGE = "/admin/scheduling/schedule/coming-up/"
+
+
+def crontab(expression: str, **values: object) -> object:
+    return factories.schedule(trigger_kind="crontab", crontab=expression, timezone="UTC", **values)
+
+
+def test_fires_are_counted_by_day_and_hour_from_now_on() -> None:
+    crontab("0 */6 * * *")
+    crontab("15,45 15 * * *")
+    found = forecast.week(NOW)
+    assert found.days[0] == date(2026, 3, 4)
+    assert found.by_hour[date(2026, 3, 4), 15] == 1
+    assert found.by_hour[date(2026, 3, 5), 15] == 2
+    assert found.by_hour[date(2026, 3, 4), 18] == 1
+    assert (date(2026, 3, 4), 12) not in found.by_hour
+    assert found.highest == 2
+
+
+def test_days_and_hours_are_those_of_the_viewer() -> None:
+    crontab("0 23 4 3 *")
+    with timezone.override(ZoneInfo("Asia/Tokyo")):
+        assert forecast.week(NOW).by_hour == {(date(2026, 3, 5), 8): 1}
+
+
+def test_what_will_not_fire_is_not_counted() -> None:
+    crontab("0 * * * *", enabled=False)
+    crontab("0 * * * *", paused_at=NOW)
+    crontab("0 20 * * *", paused_at=NOW, paused_until=NOW + timedelta(days=5))
+    last = crontab("0 21 * * *", max_runs=5)
+    ScheduleState.objects.create(schedule=last, fired=3)
+    found = forecast.week(NOW)
+    assert sum(count for (_day, hour), count in found.by_hour.items() if hour == 20) == 2
+    assert sum(count for (_day, hour), count in found.by_hour.items() if hour == 21) == 2
+    assert found.total == 4
+
+
+def test_equal_triggers_are_walked_once_and_each_is_counted() -> None:
+    for _number in range(3):
+        crontab("0 12 * * *")
+    assert set(forecast.week(NOW).by_hour.values()) == {3}
+
+
+def test_what_is_due_too_often_is_said_instead_of_counted() -> None:
+    schedule = factories.schedule(interval_seconds=1)
+    found = forecast.week()
+    assert found.left_out == [schedule]
+    assert not found.by_hour
+
+
+def test_the_whole_page_walks_a_bounded_number_of_due_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast, "MOST_FIRES", 200)
+    for minute in range(5):
+        crontab(f"{minute} * * * *")
+    found = forecast.week(NOW)
+    assert found.total == 152
+    assert len(found.left_out) == 4
+
+
+def test_an_hour_lists_its_fires_in_order() -> None:
+    first, second = crontab("*/30 * * * *", name="B"), crontab("0 16 * * *", name="A")
+    start = datetime(2026, 3, 4, 16, tzinfo=UTC)
+    fires = forecast.hour(start, NOW)
+    assert [(fire.due.minute, fire.schedule) for fire in fires] == [(0, second), (0, first), (30, first)]
+
+
+def test_an_hour_knows_how_many_runs_are_left() -> None:
+    crontab("0 * * * *", max_runs=3)
+    assert len(forecast.hour(datetime(2026, 3, 4, 18, tzinfo=UTC), NOW)) == 1
+    assert not forecast.hour(datetime(2026, 3, 4, 19, tzinfo=UTC), NOW)
+
+
+@time_machine.travel(NOW, tick=False)
+def test_the_page_shows_the_week_and_the_chosen_hour(admin_client: Client) -> None:
+    crontab("0 18 * * *", name="Evening", job="echo", parameters={"text": "hello"})
+    page = admin_client.get(PAGE).content.decode()
+    assert "7 fires in the next seven days" in page
+    assert "?hour=2026-03-04T18:00#hour" in page
+    page = admin_client.get(f"{PAGE}?hour=2026-03-04T18:00").content.decode()
+    assert "Evening" in page
+    assert "text: hello" in page
+    for nonsense in ("x", "2026-99-99T00:00", "2026-03-04T18:00%2B01:00"):
+        assert admin_client.get(f"{PAGE}?hour={nonsense}").status_code == 200
+
+
+def test_the_page_costs_the_same_queries_whatever_there_is(admin_client: Client) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert admin_client.get(f"{PAGE}?hour=2999-01-01T00:00").status_code == 200
+        return len(captured)
+
+    crontab("0 * * * *")
+    few = queries()
+    for minute in range(10):
+        crontab(f"{minute} * * * *", max_runs=1000)
+    assert queries() == few <= 12
+
+
+def test_the_page_needs_the_permission_to_see_schedules(client: Client) -> None:
+    client.force_login(factories.user("scheduling.view_run"))
+    assert client.get(PAGE).status_code == 403
