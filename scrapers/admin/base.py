@@ -57,7 +57,7 @@ class AheadPaginator(Paginator):  # type: ignore[type-arg]
         return rows.order_by().values("pk")[: self.limit + 1].count()
 
 
-class AheadChangeList(ChangeList):  # type: ignore[misc]
+class QuietChangeList(ChangeList):  # type: ignore[misc]
     """A list that shows its count below, where it can say "more than"; the heading would take it for exact."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -69,10 +69,15 @@ class AheadChangeList(ChangeList):  # type: ignore[misc]
 class NewsAdmin(_Admin):
     """Base of this app's admins."""
 
+    show_full_result_count = False
     list_filter_submit = False
     #: What an empty list says: a heading, and a sentence that says what to do next.
     empty_title: ClassVar[Any] = _("Nothing here yet")
     empty_text: ClassVar[Any] = ""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        """Return the list whose heading shows no count."""
+        return QuietChangeList
 
 
 class ReadOnlyAdmin(NewsAdmin):
@@ -91,13 +96,8 @@ class AheadAdmin(ReadOnlyAdmin):
     """A read-only list that may have millions of rows."""
 
     list_per_page = 50
-    show_full_result_count = False
     # "All" may be millions.
     list_max_show_all = 0
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
-        """Return the list whose heading shows no count."""
-        return AheadChangeList
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> HttpResponse | None:
         """Refuse to act on all that match where nobody was told how many those are."""

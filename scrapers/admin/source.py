@@ -21,13 +21,12 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import action as page_action
-from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from scheduling.display import clock_html
 from scheduling.models import Cause
 from scrapers.admin import show
-from scrapers.admin.base import NewsAdmin
+from scrapers.admin.base import NewsAdmin, QuietChangeList
 from scrapers.admin.source_filters import FILTERS
 from scrapers.admin.source_rows import SourceRow, rows_for
 from scrapers.jobs import poll_now
@@ -55,7 +54,7 @@ class SourceForm(_SourceModelForm):
         fields = ("name", "url", "kind", "tags", "enabled")
 
 
-class SourceChangeList(ChangeList):  # type: ignore[misc]
+class SourceChangeList(QuietChangeList):
     """The list with what is looked up once for the whole page."""
 
     def get_results(self, request: HttpRequest) -> None:

@@ -320,7 +320,7 @@ def test_deleting_a_source_asks_first_without_listing_its_articles(
     place = healthy("Well")
     for number in range(20):
         article_in(place, number)
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(10):
         page = editor.get(f"{LIST}{place.pk}/delete/").content.decode()
     assert "Story 7" not in page
     assert editor.post(f"{LIST}{place.pk}/delete/", {"post": "yes"}).status_code == 302
