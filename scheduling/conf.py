@@ -23,6 +23,11 @@ def grace_seconds() -> float:
     return float(settings.NEWSS_GRACE_SECONDS)
 
 
+def lease_seconds() -> float:
+    """Return after how many seconds without a heartbeat a leader that still holds the lock is replaced."""
+    return float(settings.NEWSS_LEASE_SECONDS)
+
+
 @dataclass(frozen=True)
 class Retention:
     """How much housekeeping keeps, by age in days and by number of rows; 0 is no limit."""

@@ -48,6 +48,7 @@ class Engine:
         self._stop = threading.Event()
         self._heart_stopped = threading.Event()
         self._lock = leader.leader_lock()
+        self._silence = leader.Silence()
         self._scheduler: FireScheduler | None = None
         self._executors: list[Executor] = [
             executor(conf.parallel_runs(executor.alias), self._run_ended)
@@ -80,6 +81,7 @@ class Engine:
                     logger.log(logging.INFO if why_not == STANDING_BY else logging.ERROR, "%s", why_not)
                     self._note("" if why_not == STANDING_BY else why_not)
                 self._stop.wait(STANDBY_SECONDS)
+                self._break_silence()
             else:
                 self._lead()
             said = why_not
@@ -111,6 +113,19 @@ class Engine:
             logger.warning("The installation cannot be read now: %s", one_line(error))
             connection.close()
             return ""
+
+    def _break_silence(self) -> None:
+        """Take the lock from a leader that has not beaten for its lease: it sleeps or hangs, and nothing is fired."""
+        try:
+            if self._why_copied() or self._silence.seconds() < conf.lease_seconds():
+                return
+            logger.warning("The leader has been silent for %.0f s; its lock is broken off.", conf.lease_seconds())
+            self._lock.break_off()
+        except (DatabaseAway, OSError) as error:
+            logger.warning("The leader's silence cannot be judged: %s", one_line(error))
+            connection.close()
+        # Whoever leads next gets a lease of its own; so does this process when the database was away.
+        self._silence = leader.Silence()
 
     def _try_lock(self) -> bool:
         try:
@@ -189,7 +204,7 @@ class Engine:
     def _beat(self) -> None:
         """Write the heartbeat, and notice when the leader lock is gone."""
         assert self._instance is not None
-        while not self._heart_stopped.wait(HEARTBEAT_SECONDS):
+        while not self._heart_stopped.wait(min(HEARTBEAT_SECONDS, conf.lease_seconds() / 4)):
             try:
                 SchedulerInstance.objects.filter(pk=self._instance.pk).update(heartbeat_at=leader.server_time())
                 if self._scheduler is not None and not self._lock.is_held():

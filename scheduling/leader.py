@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import time
 from abc import ABC, abstractmethod
 from datetime import datetime
 from pathlib import Path
@@ -55,6 +56,13 @@ class LeaderLock(ABC):
     def release(self) -> None:
         """Give the lock back; does nothing when it is not held."""
 
+    @abstractmethod
+    def break_off(self) -> None:
+        """Take the lock from whoever holds it, since it has gone silent (stopped, hung, on a host that is cut off).
+
+        When it wakes up it finds the lock gone, and the epoch raised: it can neither fire nor claim.
+        """
+
 
 class AdvisoryLock(LeaderLock):
     """A session advisory lock of PostgreSQL on a connection of its own; it ends with that connection."""
@@ -97,6 +105,19 @@ class AdvisoryLock(LeaderLock):
         """Give the lock back by closing its connection."""
         self._drop()
 
+    def break_off(self) -> None:
+        """End the connection that holds the lock, and those that a leader left open in mid-transaction."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_locks"
+                " JOIN pg_database ON pg_database.oid = database AND datname = current_database()"
+                " WHERE pid <> pg_backend_pid() AND granted AND ("
+                "  (locktype = 'advisory' AND ((classid::bigint << 32) | objid::bigint) = %s)"
+                # Each fire and claim reads the epoch with FOR SHARE: a stopped one would hold up the take-over.
+                "  OR (relation = 'scheduling_leadership'::regclass AND mode = 'RowShareLock'))",
+                [ADVISORY_KEY],
+            )
+
     def _drop(self) -> None:
         broken, self._connection = self._connection, None
         if broken is not None:
@@ -135,11 +156,30 @@ class FileLock(LeaderLock):
         except FileNotFoundError:
             return False
 
+    def break_off(self) -> None:
+        """Remove the file, so that the next one to be locked is another."""
+        self._path.unlink(missing_ok=True)
+
     def release(self) -> None:
         """Give the lock back."""
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+class Silence:
+    """How long the leader has been silent, by this process's own clock, since those of two hosts may differ."""
+
+    def __init__(self) -> None:
+        self._heard: tuple[int, datetime] | None = None
+        self._since = time.monotonic()
+
+    def seconds(self) -> float:
+        """Return the seconds since the active process's heartbeat was seen to change; 0 when there is no such one."""
+        heard = SchedulerInstance.objects.active().values_list("pk", "heartbeat_at").first()
+        if heard is None or heard != self._heard:
+            self._heard, self._since = heard, time.monotonic()
+        return time.monotonic() - self._since
 
 
 def leader_lock() -> LeaderLock:
