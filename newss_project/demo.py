@@ -1,7 +1,7 @@
 """`make demo` and `make run`: set up, then web, scheduler and (demo only) the sample news site, until Ctrl-C.
 
-Everything of the demo lies in `var/demo/`; running it again goes on from there. `make run` works with `.env` and writes
-one when there is none.
+Everything of the demo lies in `var/demo/` (or NEWSS_DEMO_FOLDER); running it again goes on from there. `make run` works
+with `.env` and writes one when there is none.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         port = free_port("PORT", 8000, "127.0.0.1")
         site_port = None if options.real else free_port("SITE_PORT", 8700, "127.0.0.11")
-        state = prepare_run() if options.real else prepare_demo()
+        state = prepare_run() if options.real else prepare_demo(port)
         set_up(site_port)
         password = make_admin(state)
     except Stop as stop:
@@ -80,9 +80,9 @@ def write_state(path: Path, state: dict[str, str]) -> None:
     path.write_text("".join(f"{key}={value}\n" for key, value in state.items()))
 
 
-def prepare_demo() -> dict[str, str]:
-    """Write (or go on with) the demo's own settings in `var/demo/env`, and put them into the environment."""
-    path = ROOT / "var" / "demo" / "env"
+def prepare_demo(port: int) -> dict[str, str]:
+    """Write (or go on with) the demo's own settings in its folder, and put them into the environment."""
+    path = Path(os.environ.get("NEWSS_DEMO_FOLDER") or ROOT / "var" / "demo").resolve() / "env"
     known = read_state(path)
     state = {
         "SECRET_KEY": known.get("SECRET_KEY") or secrets.token_urlsafe(50),
@@ -92,6 +92,8 @@ def prepare_demo() -> dict[str, str]:
         "NEWSS_ENVIRONMENT": "demo",
         # The sample site is on loopback addresses.
         "NEWSS_ALLOW_NETWORKS": "127.0.0.0/8",
+        # The only ones that it asks are its own.
+        "NEWSS_CONTACT": f"http://127.0.0.1:{port}/",
         "DATABASE_URL": os.environ.get("DATABASE_URL") or f"sqlite:///{path.with_name('newss.sqlite3')}",
         "DEMO_ADMIN_PASSWORD": known.get("DEMO_ADMIN_PASSWORD") or secrets.token_urlsafe(9),
         "DEMO_EPOCH": known.get("DEMO_EPOCH") or str(int(time.time())),
@@ -162,8 +164,9 @@ def serve(port: int, site_port: int | None, state: dict[str, str], start: float,
     print(f"\nNEWSS:  http://127.0.0.1:{port}/admin/")
     print(f"Log in: admin / {password}" if password else "Log in: as the administrator that you made")
     if site_port is not None:
+        env_file = Path(os.environ["NEWSS_ENV_FILE"])
         print(f"Sample news site: http://127.0.0.11:{site_port}/")
-        print("A shell on this demo: NEWSS_ENV_FILE=var/demo/env .venv/bin/python manage.py shell")
+        print(f"A shell on this demo: NEWSS_ENV_FILE={_short(env_file)} .venv/bin/python manage.py shell")
     print("Ctrl-C stops everything.\n", flush=True)
     connections.close_all()
     python = shlex.quote(sys.executable)
@@ -180,6 +183,10 @@ def serve(port: int, site_port: int | None, state: dict[str, str], start: float,
     processes.loop()
     stopped = processes.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM)
     return 0 if stopped else processes.returncode or 1
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
 
 
 class Processes(Manager):  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 from django.db import transaction
@@ -23,12 +24,16 @@ OUTLETS = [
 
 @transaction.atomic
 def add_rows(site_port: int) -> None:
-    """Add the sample site's sources and some schedules to an empty database; one that is in use stays as it is."""
+    """Add the sample site's sources and some schedules to an empty database.
+
+    One that is in use stays as it is, except that the sample site may have moved to another port since.
+    """
     if Source.objects.exists() or Schedule.objects.exists():
+        _follow_port(site_port)
         return
     tags = {name: Tag.objects.get_or_create(name=name)[0] for name in ("daily", "science", "trouble")}
     for name, number, feed, tag in OUTLETS:
-        source = Source.objects.create(name=name, url=f"http://127.0.0.{number}:{site_port}/{feed}")
+        source = Source.objects.create(name=name, url=_address(number, site_port, feed))
         source.tags.add(tags[tag])
     now = timezone.now()
     collect = {"job": "run_all_scrapers"}
@@ -65,3 +70,16 @@ def add_rows(site_port: int) -> None:
         timezone="Europe/Berlin",
         **collect,
     )
+
+
+def _address(number: int, site_port: int, feed: str) -> str:
+    return f"http://127.0.0.{number}:{site_port}/{feed}"
+
+
+def _follow_port(site_port: int) -> None:
+    """Let the sources of the sample site follow it to another port; a source that a person changed stays."""
+    for _name, number, feed, _tag in OUTLETS:
+        before = rf"^http://127\.0\.0\.{number}:[0-9]+/{re.escape(feed)}$"
+        address = _address(number, site_port, feed)
+        if not Source.objects.filter(url=address).exists():
+            Source.objects.filter(url__regex=before).update(url=address, validators_key="")
