@@ -8,7 +8,7 @@ SITE_PORT ?= 8700
 JOBS ?= 2
 export PORT SITE_PORT
 
-.PHONY: help demo run install install-dev test test-long check format lock clean
+.PHONY: help demo run install install-dev test test-long check screenshots format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -58,6 +58,9 @@ check: install-dev  ## lint, format, types, templates, imports, migrations, depl
 		NEWSS_ENV_FILE=/dev/null DEBUG=off ALLOWED_HOSTS=news.example.org NEWSS_CONTACT=mailto:news@example.org \
 		DATABASE_URL=sqlite:////tmp/newss-check.sqlite3 \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
+
+screenshots: install-dev  ## take the README's pictures anew, from a demo of their own (needs Chromium)
+	$(BIN)/python docs/screenshots.py
 
 format: install-dev  ## format the code
 	$(BIN)/ruff check --fix .
