@@ -93,6 +93,12 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]
             yield due
             due = self.next_after(due)
 
+    def seconds_of(self, midnight: datetime) -> int:
+        """Return the whole seconds of the UTC day from `midnight` at which it is due: bit n is second n."""
+        until = midnight + timedelta(days=1) - SMALLEST_STEP
+        times = [due - midnight for due in self.between(midnight - SMALLEST_STEP, until) if not due.microsecond]
+        return sum(1 << passed.seconds for passed in times)
+
     def first_moment(self, after: datetime) -> datetime:
         """Return the later of a moment and the one just before the window, in UTC."""
         after = after.astimezone(UTC)

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from datetime import date, datetime, time, timedelta
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time
+from functools import lru_cache
 from typing import Any
 
-from scheduling.triggers.base import FARTHEST, SMALLEST_STEP, DueTimes, ScheduleTrigger
+from scheduling.triggers.base import FARTHEST, SMALLEST_STEP, ScheduleTrigger
 from scheduling.triggers.clocks import stretch_at
-from scheduling.triggers.combined import MOST_STEPS
+from scheduling.triggers.daily import (
+    DAY,
+    SECOND,
+    SECONDS,
+    WHOLE_DAY,
+    DailyTrigger,
+    between,
+    end_of_day,
+    moved,
+    second_of,
+)
 
-DAY = timedelta(days=1)
 
-
-class BlackoutTrigger(ScheduleTrigger):
+class BlackoutTrigger(DailyTrigger):
     """The due times of another trigger, without those whose local time lies in a blackout.
 
     `daily` are pairs (from, to) of times of day, `from` in it and `to` no longer; with `from` after `to` across
-    midnight. `dates` are whole local days. What is left out is not made up for. Where `MOST_STEPS` blackouts in a row
-    or `FARTHEST` hold no free due time, there is none.
+    midnight. `dates` are whole local days. What is left out is not made up for. Where `FARTHEST` holds no free due
+    time, there is none.
     """
 
     def __init__(
@@ -42,64 +51,40 @@ class BlackoutTrigger(ScheduleTrigger):
                 raise ValueError(f"a daily blackout must end at another time than it begins, got: {begin}")
 
     def _after(self, moment: datetime) -> datetime | None:
-        due = self.trigger.next_after(moment)
-        for _step in range(MOST_STEPS):
-            if due is None or due > moment + FARTHEST:
-                return None
-            end = self._blackout_end(due)
-            if end is None:
+        limit = moment + FARTHEST
+        while (due := self.trigger.next_after(moment)) is not None and due <= limit:
+            if self._is_free(due):
                 return due
-            due = self.trigger.next_after(end - SMALLEST_STEP)
+            if (free := self._first_from(due)) is not None:
+                return free
+            moment = end_of_day(due)
         return None
 
-    def _blackout_end(self, moment: datetime) -> datetime | None:
-        """Return when a blackout that holds at a moment ends, None where none holds.
+    def _is_free(self, moment: datetime) -> bool:
+        wall = stretch_at(self.zone, moment).wall(moment)
+        return wall.date() not in self.dates and not any(
+            begin <= wall.time() < finish if begin < finish else not finish <= wall.time() < begin
+            for begin, finish in self.daily
+        )
 
-        At a change of clock it is to be looked at anew: the clock may show a free time once more.
-        """
-        stretch = stretch_at(self.zone, moment)
-        wall = stretch.wall(moment)
-        if wall.date() in self.dates:
-            ends = [datetime.combine(wall.date() + DAY, time())]
-        else:
-            now = wall.time()
-            ends = [
-                datetime.combine(wall.date() + DAY if now >= finish else wall.date(), finish)
-                for begin, finish in self.daily
-                if (begin <= now < finish if begin < finish else now >= begin or now < finish)
-            ]
-        return min([stretch.end, max(map(stretch.moment, ends))]) if ends else None
+    def _seconds(self, midnight: datetime) -> int:
+        return self.trigger.seconds_of(midnight) & self._free_seconds(midnight)
 
-    def _free_until(self, moment: datetime) -> datetime:
-        """Return until when no blackout can begin after a moment in none; a change of clock is looked at anew."""
-        stretch = stretch_at(self.zone, moment)
-        wall = stretch.wall(moment)
-        begins = [begin for begin, _finish in self.daily] + ([time()] if self.dates else [])
-        walls = [datetime.combine(wall.date() + (DAY if wall.time() >= begin else 0 * DAY), begin) for begin in begins]
-        return min([stretch.end, *map(stretch.moment, walls)])
-
-    def _spans(self, after: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
-        """Yield spans (first due time, last moment) in which all due times of the other trigger are free."""
-        until = self.last_moment(until)
-        while (due := self.next_after(after)) is not None and due <= until:
-            after = min(self._free_until(due) - SMALLEST_STEP, until)
-            yield due, after
-
-    def due_times(self, due: datetime, now: datetime) -> DueTimes:
-        """Return the due times from `due` up to `now`, as fast as the other trigger does for each span."""
-        latest, before_latest, count = due, None, 1
-        for first, last in self._spans(due, now):
-            part = self.trigger.due_times(first, last)
-            before_latest = latest if part.before_latest is None else part.before_latest
-            latest = part.latest
-            count += part.count
-        return DueTimes(due, before_latest, latest, count)
-
-    def between(self, after: datetime, until: datetime) -> Iterator[datetime]:
-        """Yield the due times (UTC) after one moment, up to and including another."""
-        for first, last in self._spans(after, until):
-            yield first
-            yield from self.trigger.between(first, last)
+    def _free_seconds(self, midnight: datetime) -> int:
+        """Return the seconds of a UTC day that lie in no blackout, from one change of clock to the next."""
+        free, moment, end = 0, midnight, midnight + DAY
+        while moment < end:
+            stretch = stretch_at(self.zone, moment)
+            until = min(stretch.end, end)
+            day, last = stretch.wall(moment).date(), stretch.wall(until - SMALLEST_STEP).date()
+            while day <= last:
+                if day not in self.dates:
+                    begin = datetime.combine(day, time(), UTC) - stretch.offset
+                    local = moved(_free_local_seconds(self.daily), (begin - midnight) // SECOND)
+                    free |= between(local, midnight, moment - SMALLEST_STEP, until - SMALLEST_STEP)
+                day += DAY
+            moment = until
+        return free
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -120,3 +105,14 @@ class BlackoutTrigger(ScheduleTrigger):
     def __str__(self) -> str:
         daily = [f"{begin:%H:%M}-{finish:%H:%M}" for begin, finish in self.daily]
         return f"{self.trigger} without [{', '.join([*daily, *map(str, sorted(self.dates))])}, {self.zone}]"
+
+
+@lru_cache(maxsize=256)
+def _free_local_seconds(daily: tuple[tuple[time, time], ...]) -> int:
+    """Return the seconds of a local day that lie in no daily blackout."""
+    free = WHOLE_DAY
+    for begin, finish in daily:
+        first, end = second_of(begin), second_of(finish)
+        for start, stop in ((first, end),) if first < end else ((first, SECONDS), (0, end)):
+            free &= ~((1 << stop) - (1 << start)) if start < stop else WHOLE_DAY
+    return free

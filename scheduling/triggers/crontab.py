@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 
 from scheduling.triggers.base import SMALLEST_STEP, DueTimes, ScheduleTrigger
 from scheduling.triggers.clocks import SECOND, Stretch, stretch_at
+from scheduling.triggers.daily import DAY, moved
 from scheduling.triggers.pattern import MACROS, expand, parse
 
 FIELDS: dict[str, tuple[int, str, str]] = {
@@ -143,6 +144,17 @@ class CrontabTrigger(ScheduleTrigger):
                 yield stretch.start
             for midnight, passed in self._pattern.matches_by_day(first, end):
                 yield from map((midnight.replace(tzinfo=UTC) - stretch.offset).__add__, passed)
+
+    def seconds_of(self, midnight: datetime) -> int:
+        """Return the seconds of the UTC day from `midnight` at which it is due: bit n is second n."""
+        first, last = self.first_moment(midnight - SMALLEST_STEP), self.last_moment(midnight + DAY - SMALLEST_STEP)
+        bits = 0
+        for stretch, begin, end, gap in self._parts(first, last):
+            if gap:
+                bits |= 1 << (stretch.start - midnight).seconds
+            for day, seconds in self._pattern.seconds_by_day(begin, end):
+                bits |= moved(seconds, (day.replace(tzinfo=UTC) - stretch.offset - midnight) // SECOND)
+        return bits
 
     def _parts(self, after: datetime, until: datetime) -> Iterator[tuple[Stretch, datetime, datetime, bool]]:
         """Yield each stretch after a moment up to another: wall times from and before, and whether its gap fires."""

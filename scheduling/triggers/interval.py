@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-from scheduling.triggers.base import DueTimes, ScheduleTrigger
+from scheduling.triggers.base import SMALLEST_STEP, DueTimes, ScheduleTrigger
+from scheduling.triggers.daily import DAY, SECONDS, WHOLE_DAY, between, moved
 
 
 class FixedIntervalTrigger(ScheduleTrigger):
@@ -46,6 +48,14 @@ class FixedIntervalTrigger(ScheduleTrigger):
             yield due
             due += step
 
+    def seconds_of(self, midnight: datetime) -> int:
+        """Return the whole seconds of the UTC day from `midnight` at which it is due: bit n is second n."""
+        due = self.next_from(midnight)
+        if due is None or due.microsecond or due >= midnight + DAY:
+            return 0
+        bits = moved(_multiples(self.seconds), (due - midnight).seconds)
+        return between(bits, midnight, midnight - SMALLEST_STEP, self.last_moment(midnight + DAY))
+
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "seconds": self.seconds, "anchor": self.anchor}
 
@@ -56,3 +66,13 @@ class FixedIntervalTrigger(ScheduleTrigger):
 
     def __str__(self) -> str:
         return f"interval[{self.seconds} s]"
+
+
+@lru_cache(maxsize=256)
+def _multiples(step: int) -> int:
+    """Return the seconds of a day that are multiples of a step."""
+    bits, length = 1, step
+    while length < SECONDS:
+        bits |= bits << length
+        length *= 2
+    return bits & WHOLE_DAY

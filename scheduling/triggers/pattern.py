@@ -10,6 +10,8 @@ from functools import lru_cache
 
 from cronsim import CronSim
 
+from scheduling.triggers.daily import DAY, SECOND, between
+
 MACROS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -26,10 +28,6 @@ LAST = CronSim.LAST
 
 LAST_WORKING_DAY = CronSim.LAST_WEEKDAY
 """Among the days of the month: the last one from Monday to Friday."""
-
-
-DAY = timedelta(days=1)
-SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +100,17 @@ class Pattern:
             yield midnight, _times_of_day(self.hours, self.minutes, self.seconds)[begin:finish]
             day = _day_from(self.day_fields, day + DAY)
 
+    def seconds_by_day(self, first: datetime, end: datetime) -> Iterator[tuple[datetime, int]]:
+        """Yield the days with matches from `first` on and before `end`: midnight, and the seconds as bits.
+
+        Both limits are in whole seconds.
+        """
+        day = _day_from(self.day_fields, first.date())
+        while day and (midnight := datetime.combine(day, time())) < end:
+            bits = _seconds_of_day(self.hours, self.minutes, self.seconds)
+            yield midnight, between(bits, midnight, first - SECOND, end - SECOND)
+            day = _day_from(self.day_fields, day + DAY)
+
     def _rank(self, wall: datetime) -> int:
         """Return how many of a day's matches come before a time of day."""
         hour = bisect_left(self.hours, wall.hour)
@@ -153,6 +162,13 @@ def _times_of_day(hours: tuple[int, ...], minutes: tuple[int, ...], seconds: tup
         for minute in minutes
         for second in seconds
     )
+
+
+@lru_cache(maxsize=256)
+def _seconds_of_day(hours: tuple[int, ...], minutes: tuple[int, ...], seconds: tuple[int, ...]) -> int:
+    minute = sum(1 << second for second in seconds)
+    hour = sum(minute << 60 * number for number in minutes)
+    return sum(hour << 3600 * number for number in hours)
 
 
 @lru_cache(maxsize=20_000)

@@ -23,6 +23,7 @@ from scheduling.triggers import (
     OneOffTrigger,
     ScheduleTrigger,
 )
+from scheduling.triggers.daily import numbers
 
 pytestmark = pytest.mark.anydb
 
@@ -239,3 +240,16 @@ def test_the_last_time_before_a_moment_is_the_one_whose_next_is_not_before_it(
         following = trigger.next_after(before)
         assert following is None or following >= moment
         assert trigger.next_from(before) == before
+
+
+@seeded
+@given(triggers, st.integers(0, 300), st.booleans(), st.booleans())
+def test_the_seconds_of_a_day_are_those_of_a_walk(name: str, day: int, starts: bool, ends: bool) -> None:
+    midnight = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=day)
+    window = {"start": midnight + 7.5 * HOUR if starts else None, "end": midnight + 16.25 * HOUR if ends else None}
+    trigger = MAKERS[name](**window)
+    seconds, due = set(), trigger.next_from(midnight)
+    while due is not None and due < midnight + 24 * HOUR:
+        seconds.add((due - midnight) // timedelta(seconds=1))
+        due = trigger.next_after(due)
+    assert set(numbers(trigger.seconds_of(midnight))) == seconds

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -201,3 +203,61 @@ def test_a_week_of_seconds_is_counted_to_the_last(trigger: ScheduleTrigger, coun
     found = trigger.due_times(first, START + WEEK)
     assert found.count == count
     assert found.before_latest == found.latest - timedelta(seconds=1)
+
+
+def looks(monkeypatch: pytest.MonkeyPatch, search: Callable[[], object]) -> int:
+    """Return how often the parts of combinations are asked for a due time or a day of them."""
+    count = 0
+    for kind in (CrontabTrigger, FixedIntervalTrigger):
+        for name in ("next_after", "seconds_of"):
+            original = getattr(kind, name)
+
+            def counted(*arguments: Any, original: Any = original) -> Any:
+                nonlocal count
+                count += 1
+                return original(*arguments)
+
+            monkeypatch.setattr(kind, name, counted)
+    search()
+    return count
+
+
+SECONDS_APART = [CrontabTrigger(f"{n} * * * * *", "Europe/Berlin") for n in range(3)]
+OFTEN = [FixedIntervalTrigger(7, START), FixedIntervalTrigger(11, START), CrontabTrigger("* * * * *", "UTC")]
+ALL_DAY = [(time(hour), time((hour + 1) % 24)) for hour in range(24)]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "parts"),
+    [
+        (AllOfTrigger(SECONDS_APART), 3),
+        (BlackoutTrigger(AllOfTrigger(OFTEN), "Europe/Berlin", daily=ALL_DAY), 3),
+        (BlackoutTrigger(AnyOfTrigger(OFTEN), "Europe/Berlin", daily=ALL_DAY), 3),
+        (BlackoutTrigger(EVERY_SECOND, "Europe/Berlin", daily=ALL_DAY), 1),
+    ],
+    ids=["never together", "all of in blackouts", "any of in blackouts", "every second in blackouts"],
+)
+def test_a_search_that_finds_nothing_looks_at_each_day_of_five_years_a_few_times(
+    trigger: ScheduleTrigger, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[object] = []
+    # A look for the next time and one at the day; a blackout asks a combination that does the same.
+    assert looks(monkeypatch, lambda: found.append(trigger.next_after(START))) <= 6 * parts * 5 * 366
+    assert found == [None]
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        EVERY_SECOND,
+        FixedIntervalTrigger(1, START),
+        AnyOfTrigger([EVERY_SECOND, PARTS[5]]),
+        AllOfTrigger([EVERY_SECOND, FixedIntervalTrigger(1, START)]),
+        BlackoutTrigger(EVERY_SECOND, "Europe/Berlin", daily=[(time(4), time(1))]),
+    ],
+    ids=["crontab", "interval", "any of", "all of", "blackout"],
+)
+def test_a_week_of_seconds_is_counted_day_by_day_and_not_one_by_one(
+    trigger: ScheduleTrigger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert looks(monkeypatch, lambda: trigger.due_times(START, START + WEEK)) <= 100
