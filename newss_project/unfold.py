@@ -82,11 +82,24 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         ]
         if items:
             groups.append({"title": title, "separator": title is not None, "items": items})
+    _mark_active(request, groups)
     if request.user.has_perm("scheduling.hold_everything"):
         words = _("Release everything") if held(request) else _("Hold everything…")
-        entry = {"title": words, "icon": "pause_circle", "link": reverse("admin:scheduling_hold")}
+        entry = {"title": words, "icon": "pause_circle", "link": reverse("admin:scheduling_hold"), "active": False}
         groups[-1]["items"].append(entry)
     return groups
+
+
+def _mark_active(request: HttpRequest, groups: list[dict[str, Any]]) -> None:
+    """Mark the entry whose address is the longest beginning of the page's; the dashboard only on its own page."""
+    items = [item for group in groups for item in group["items"]]
+    here = [
+        item["link"]
+        for item in items
+        if request.path == item["link"] or (request.path.startswith(item["link"]) and item["link"].count("/") > 2)
+    ]
+    for item in items:
+        item["active"] = bool(here) and item["link"] == max(here, key=len)
 
 
 def _link(request: HttpRequest, target: str) -> str | None:

@@ -38,6 +38,11 @@ class Week:
         return max(self.by_hour.values(), default=0)
 
     @property
+    def lowest(self) -> int:
+        """Return the fewest fires of an hour that has any."""
+        return min(self.by_hour.values(), default=0)
+
+    @property
     def total(self) -> int:
         """Return all fires that were counted."""
         return sum(self.by_hour.values())
@@ -87,7 +92,7 @@ def week(now: datetime | None = None) -> Week:
     return found
 
 
-def hour(start: datetime, now: datetime | None = None, most: int = 500) -> list[Fire]:
+def hour(start: datetime, now: datetime | None = None, most: int = 5_000) -> list[Fire]:
     """Return the fires of the hour that begins at `start`, in order, `most` of them at most."""
     now = now or timezone.now()
     end = start + timedelta(hours=1) - timedelta(microseconds=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.contrib import admin
@@ -19,6 +19,8 @@ from scheduling.jobs import registry
 from scheduling.models import Schedule
 
 SHADES = 5
+TIMES_SHOWN = 12
+"""So many due times of one schedule are listed for an hour."""
 
 
 def view(request: HttpRequest) -> HttpResponse:
@@ -35,7 +37,7 @@ def view(request: HttpRequest) -> HttpResponse:
         "rows": [_row(week, day, chosen) for day in week.days],
         "week": week,
         "chosen": chosen,
-        "fires": _fires(chosen, now) if chosen else None,
+        "due": _by_schedule(chosen, now) if chosen else None,
     }
     return TemplateResponse(request, "scheduling/coming_up.html", context)
 
@@ -50,7 +52,7 @@ def _chosen(text: str) -> datetime | None:
     return timezone.make_aware(moment.replace(minute=0, second=0, microsecond=0))
 
 
-def _row(week: forecast.Week, day: Any, chosen: datetime | None) -> dict[str, Any]:
+def _row(week: forecast.Week, day: date, chosen: datetime | None) -> dict[str, Any]:
     picked = timezone.localtime(chosen) if chosen else None
     cells = []
     for hour in range(24):
@@ -58,7 +60,7 @@ def _row(week: forecast.Week, day: Any, chosen: datetime | None) -> dict[str, An
         cells.append(
             {
                 "count": count,
-                "shade": -(-SHADES * count // week.highest) if count else 0,
+                "shade": _shade(count, week),
                 "address": f"?hour={day.isoformat()}T{hour:02}:00#hour",
                 "chosen": picked is not None and (picked.date(), picked.hour) == (day, hour),
                 "title": f"{date_format(day, 'l j F')}, {hour:02}:00",
@@ -67,10 +69,26 @@ def _row(week: forecast.Week, day: Any, chosen: datetime | None) -> dict[str, An
     return {"label": date_format(day, "D j M"), "cells": cells}
 
 
-def _fires(chosen: datetime, now: datetime) -> list[dict[str, Any]]:
-    fires = forecast.hour(chosen, now)
-    words = registry.describe_all([(fire.schedule.job, fire.schedule.parameters) for fire in fires])
+def _shade(count: int, week: forecast.Week) -> int:
+    """Return how dark an hour is: between the week's quietest and its busiest hour."""
+    if week.highest == week.lowest:
+        return 2
+    return 1 + round((SHADES - 1) * (count - week.lowest) / (week.highest - week.lowest))
+
+
+def _by_schedule(chosen: datetime, now: datetime) -> list[dict[str, Any]]:
+    """Return the schedules that are due within the hour, in the order of their first due time."""
+    times: dict[Schedule, list[datetime]] = {}
+    for fire in forecast.hour(chosen, now):
+        times.setdefault(fire.schedule, []).append(fire.due)
+    words = registry.describe_all([(schedule.job, schedule.parameters) for schedule in times])
     return [
-        {"due": fire.due, "schedule": fire.schedule, "what": what, "job": registry.label(fire.schedule.job)}
-        for fire, what in zip(fires, words, strict=True)
+        {
+            "schedule": schedule,
+            "times": due[:TIMES_SHOWN],
+            "more": max(0, len(due) - TIMES_SHOWN),
+            "what": what,
+            "job": registry.label(schedule.job),
+        }
+        for (schedule, due), what in zip(times.items(), words, strict=True)
     ]

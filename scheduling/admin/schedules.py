@@ -21,14 +21,14 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from scheduling.admin import coming_up, preview, steps
-from scheduling.admin.base import ModelAdmin, TabularInline, back, person, require, tell_started
+from scheduling.admin.base import TabularInline, back, person, require, tell_started
 from scheduling.admin.schedule_form import ScheduleForm, parameter_field
 from scheduling.admin.schedule_rows import ScheduleChangeList, bars
+from scheduling.admin.versions import CHANGE, VersionsAdmin
 from scheduling.jobs import registry
 from scheduling.models import FollowUp, Schedule
 
 RUN = "scheduling.run_schedule"
-CHANGE = "scheduling.change_schedule"
 
 HOW = (
     "executor",
@@ -78,7 +78,7 @@ class FollowUpInline(TabularInline):
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(ModelAdmin):
+class ScheduleAdmin(VersionsAdmin):
     """Schedules."""
 
     form = ScheduleForm

@@ -1,0 +1,94 @@
+"""Who changed what: old and new values of a schedule in Django's own history, and an earlier version restored.
+
+Each save in the admin stores, beside Django's message, the values that it changed and all values after it. Changes made
+elsewhere (API, SQL) have no entry here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib.admin.models import LogEntry
+from django.core.exceptions import ValidationError
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import transaction
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+
+from scheduling.models import Schedule
+
+KEY = "newss"
+HIDDEN = ("id", "created_at", "version", "paused_at", "paused_until", "paused_by", "pause_reason")
+"""Fields that are no part of a version: pauses have their own steps."""
+
+
+def values_of(schedule: Schedule) -> dict[str, Any]:
+    """Return the values of a schedule as JSON can hold them."""
+    values = {
+        field.attname: getattr(schedule, field.attname)
+        for field in schedule._meta.concrete_fields
+        if field.name not in HIDDEN
+    }
+    return dict(json.loads(json.dumps(values, cls=DjangoJSONEncoder)))
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return [old, new] of each field that differs."""
+    return {name: [before.get(name), value] for name, value in after.items() if before.get(name) != value}
+
+
+def note(before: Mapping[str, Any], schedule: Schedule) -> dict[str, Any]:
+    """Return what is stored with the message of a save."""
+    after = values_of(schedule)
+    return {KEY: {"changes": differences(before, after) if before else {}, "values": after}}
+
+
+def details(entry: LogEntry) -> dict[str, Any]:
+    """Return what was stored with an entry; empty for one of another origin."""
+    try:
+        messages = json.loads(entry.change_message)
+    except ValueError:
+        return {}
+    found = [message[KEY] for message in messages if isinstance(message, dict) and KEY in message]
+    return dict(found[-1]) if found else {}
+
+
+def shown_changes(entry: LogEntry) -> list[tuple[str, str, str]]:
+    """Return (field in words, old, new) of an entry."""
+    names = {field.attname: str(field.verbose_name) for field in Schedule._meta.concrete_fields}
+    changes = details(entry).get("changes", {})
+    return [
+        (capfirst(names.get(name, name)), _shown(pair[0]), _shown(pair[1])) for name, pair in sorted(changes.items())
+    ]
+
+
+@transaction.atomic
+def restore(schedule: Schedule, entry: LogEntry) -> dict[str, list[Any]]:
+    """Give a schedule the values it had after an entry; return [old, new] of what changed.
+
+    Its name is kept if another schedule has taken the old one. Raises `ValidationError` when the values make no sense
+    any more (a job that is gone, a time that has passed).
+    """
+    values = details(entry).get("values")
+    if not values:
+        raise ValidationError(_("This entry holds no version to restore."))
+    locked = Schedule.objects.select_for_update().get(pk=schedule.pk)
+    before = values_of(locked)
+    for field in Schedule._meta.concrete_fields:
+        if field.attname in values and field.name not in HIDDEN:
+            setattr(locked, field.attname, field.to_python(values[field.attname]))
+    if Schedule.objects.filter(name=locked.name).exclude(pk=locked.pk).exists():
+        locked.name = schedule.name
+    locked.full_clean()
+    locked.save()
+    return differences(before, values_of(locked))
+
+
+def _shown(value: Any) -> str:
+    if value in (None, "", [], {}):
+        return "–"
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)

@@ -1,0 +1,92 @@
+"""The history of a schedule: old and new values, and an earlier version restored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from django.urls import reverse
+
+from scheduling.models import Schedule
+from tests import factories
+from tests.scheduling.test_admin_schedules import ADD, form_of
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def edited(admin_client: Client) -> Schedule:
+    admin_client.post(ADD, form_of())
+    schedule = Schedule.objects.get()
+    changes: dict[str, Any] = {"name": "Evening", "crontab": "0 18 * * *", "parameter-text": "bye"}
+    assert admin_client.post(schedule.get_absolute_url(), form_of(**changes)).status_code == 302
+    schedule.refresh_from_db()
+    return schedule
+
+
+def page(client: Client, schedule: Schedule) -> str:
+    return client.get(reverse("admin:scheduling_schedule_history", args=[schedule.pk])).content.decode()
+
+
+def first_entry() -> LogEntry:
+    return LogEntry.objects.order_by("pk")[0]
+
+
+def test_the_history_shows_old_and_new_values(admin_client: Client, edited: Schedule) -> None:
+    shown = page(admin_client, edited)
+    for words in ("<del>30 6 * * 1-5</del>", "<ins>0 18 * * *</ins>", "hello", "bye", "<del>Morning</del>"):
+        assert words in shown
+    assert "Python" not in shown
+
+
+def test_an_earlier_version_is_restored_and_that_is_noted(admin_client: Client, edited: Schedule) -> None:
+    version = edited.version
+    address = reverse("admin:scheduling_schedule_restore", args=[edited.pk, first_entry().pk])
+    assert address in page(admin_client, edited)
+    assert admin_client.post(address)["Location"] == edited.get_absolute_url()
+    edited.refresh_from_db()
+    assert (edited.name, edited.crontab, edited.parameters) == ("Morning", "30 6 * * 1-5", {"text": "hello"})
+    assert edited.version > version
+    assert "<ins>Morning</ins>" in page(admin_client, edited)
+
+
+def test_a_pause_is_no_part_of_a_version(admin_client: Client, edited: Schedule, admin_user: Any) -> None:
+    edited.pause(admin_user, "moving house")
+    admin_client.post(reverse("admin:scheduling_schedule_restore", args=[edited.pk, first_entry().pk]))
+    edited.refresh_from_db()
+    assert edited.is_paused()
+    assert "Paused: moving house" in page(admin_client, edited)
+
+
+def test_a_name_that_is_taken_meanwhile_is_left_to_the_other(admin_client: Client, edited: Schedule) -> None:
+    factories.schedule(name="Morning")
+    admin_client.post(reverse("admin:scheduling_schedule_restore", args=[edited.pk, first_entry().pk]))
+    edited.refresh_from_db()
+    assert (edited.name, edited.crontab) == ("Evening", "30 6 * * 1-5")
+
+
+def test_what_makes_no_sense_any_more_is_not_restored(admin_client: Client, edited: Schedule) -> None:
+    entry = first_entry()
+    entry.change_message = entry.change_message.replace('"job": "echo"', '"job": "vanished"')
+    entry.save()
+    answer = admin_client.post(reverse("admin:scheduling_schedule_restore", args=[edited.pk, entry.pk]), follow=True)
+    assert "Not restored: There is no job “vanished”" in answer.content.decode()
+    edited.refresh_from_db()
+    assert edited.crontab == "0 18 * * *"
+
+
+def test_only_an_entry_of_this_schedule_is_restored(admin_client: Client, edited: Schedule) -> None:
+    other = factories.schedule()
+    address = reverse("admin:scheduling_schedule_restore", args=[other.pk, first_entry().pk])
+    assert admin_client.post(address).status_code == 404
+
+
+def test_restoring_needs_the_permission_to_change(client: Client, admin_client: Client, edited: Schedule) -> None:
+    address = reverse("admin:scheduling_schedule_restore", args=[edited.pk, first_entry().pk])
+    client.force_login(factories.user("scheduling.view_schedule"))
+    assert client.post(address).status_code == 403
+    shown = page(client, edited)
+    assert "<del>Morning</del>" in shown
+    assert "Restore this version" not in shown
