@@ -99,6 +99,9 @@ class FireStore(Protocol):
     def count(self, fired: Mapping[int, int]) -> None:
         """Add to the counts of runs."""
 
+    def replace(self, schedule_ids: Collection[int], now: datetime) -> None:
+        """Cancel the active runs of these schedules that have a newer one (a few statements)."""
+
 
 def fire(store: FireStore, now: datetime, epoch: int) -> Fired:
     """Turn everything that is due at `now` into committed runs; return what is new.
@@ -110,9 +113,9 @@ def fire(store: FireStore, now: datetime, epoch: int) -> Fired:
        the next look.
     5. Walk each trigger to the first time after `now`; apply the policies.
     6. Move the due times where the old one still stands; only moved schedules get their runs.
-    7. Insert the runs, and count them where a schedule ends after so many; a due time that already has a row is passed
-       over.
-    8. Find the next due time, and commit.
+    7. Insert the runs; a due time that already has a row is passed over.
+    8. Count them where a schedule ends after so many; cancel the runs that they replace.
+    9. Find the next due time, and commit.
 
     Raises `LostLeadership`, or what the database raises; then nothing has happened.
     """
@@ -124,11 +127,13 @@ def fire(store: FireStore, now: datetime, epoch: int) -> Fired:
         holds = store.holds(first)
         if holds is None:
             return Fired()
-        moves, rows, limited = _plan(store, store.lock_due(now), holds, now)
-        moved = store.move(moves)
-        new = store.insert([row for row in rows if row.schedule_id in moved], now)
-        if limited:
-            store.count(Counter(run.schedule_id for run in new if run.status == RunStatus.QUEUED) & limited)
+        plan = _plan(store, store.lock_due(now), holds, now)
+        moved = store.move(plan.moves)
+        new = store.insert([row for row in plan.rows if row.schedule_id in moved], now)
+        if plan.remaining:
+            store.count(Counter(run.schedule_id for run in new if run.status == RunStatus.QUEUED) & plan.remaining)
+        if plan.replacing:
+            store.replace(plan.replacing, now)
         next_due = store.next_due()
     if next_due is not None and next_due <= now:
         # Left over: an edit holds it locked, or was committed meanwhile.
@@ -136,20 +141,30 @@ def fire(store: FireStore, now: datetime, epoch: int) -> Fired:
     return Fired(new, next_due)
 
 
-def _plan(
-    store: FireStore, due: list[Due], holds: list[Interruption], now: datetime
-) -> tuple[list[Move], list[NewRun], Counter[int]]:
-    """Decide what becomes of each due schedule: where it moves, its rows, and who counts up to how many runs."""
+@dataclass
+class _Plan:
+    """What is to become of the due schedules."""
+
+    moves: list[Move] = field(default_factory=list)
+    rows: list[NewRun] = field(default_factory=list)
+    remaining: Counter[int] = field(default_factory=Counter)
+    """How many runs are left of the schedules that end after so many."""
+    replacing: list[int] = field(default_factory=list)
+    """The schedules whose new runs replace others."""
+
+
+def _plan(store: FireStore, due: list[Due], holds: list[Interruption], now: datetime) -> _Plan:
     known = store.known(due)
     since = min((one.due for one in due), default=now)
     pauses = store.pauses(known, since)
     active = store.active(known)
     ending = [key for key, entry in known.items() if entry.schedule.max_runs is not None]
     before = store.fired_before(ending) if ending else {}
-    remaining = Counter({key: max(0, (known[key].schedule.max_runs or 0) - before.get(key, 0)) for key in ending})
+    plan = _Plan()
+    for ends in ending:
+        plan.remaining[ends] = max(0, (known[ends].schedule.max_runs or 0) - before.get(ends, 0))
     # Equal triggers are one object, and their due times are found once.
     shared: dict[tuple[int, datetime], tuple[list[Stretch], datetime | None]] = {}
-    moves, rows = [], []
     for one in due:
         entry = known.get(one.schedule_id)
         decision = Decision()
@@ -167,13 +182,15 @@ def _plan(
                     *found,
                     now=now,
                     active=active.get(one.schedule_id),
-                    remaining=remaining.get(one.schedule_id),
+                    remaining=plan.remaining.get(one.schedule_id),
                 )
             except Exception:
                 logger.exception("The trigger of schedule %s fails; it is left out until it is edited.", entry.schedule)
-        moves.append(Move(one.schedule_id, one.due, decision.next_due))
-        rows += decision.rows
-    return moves, rows, remaining
+        plan.moves.append(Move(one.schedule_id, one.due, decision.next_due))
+        plan.rows += decision.rows
+        if decision.replaces:
+            plan.replacing.append(one.schedule_id)
+    return plan
 
 
 def _due_times(

@@ -60,10 +60,13 @@ class Stretch:
 
 @dataclass(slots=True)
 class Decision:
-    """The rows for the due times found, oldest first, and the due time after them (None: there is none)."""
+    """What becomes of the due times found."""
 
     rows: list[NewRun] = field(default_factory=list)
     next_due: datetime | None = None
+    """The due time after them, None if there is none."""
+    replaces: bool = False
+    """Whether the new runs replace active ones or one another."""
 
 
 def decide(
@@ -98,7 +101,8 @@ def decide(
             rows.append(_missed(schedule, stretch.times, *left, _late(schedule, left[1], stretch.times, now)))
     started = _overlap(schedule, chosen if remaining is None else chosen[:remaining], active)
     queued = sum(run.status == RunStatus.QUEUED for run in started)
-    return Decision(rows + started, None if remaining is not None and queued >= remaining else next_due)
+    replaces = schedule.concurrency_policy == ConcurrencyPolicy.REPLACE and queued + bool(active) > 1
+    return Decision(rows + started, None if remaining is not None and queued >= remaining else next_due, replaces)
 
 
 def find_stretches(

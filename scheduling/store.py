@@ -30,6 +30,7 @@ from scheduling.fires import Due, Fired, FiredRun, Known, Move, fire
 from scheduling.models import Cause, Hold, Pause, Run, RunStatus, Schedule, ScheduleState
 from scheduling.models.schedule import JOB_ID_PREFIX
 from scheduling.policies import Active, Interruption, NewRun
+from scheduling.replace import replace_older
 from scheduling.triggers import ScheduleTrigger
 
 logger = logging.getLogger(__name__)
@@ -253,6 +254,10 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
             cursor.execute(
                 COUNT_POSTGRESQL if connection.vendor == "postgresql" else COUNT_SQLITE, [json.dumps(dict(fired))]
             )
+
+    def replace(self, schedule_ids: Collection[int], now: datetime) -> None:
+        """Cancel the active runs of these schedules that have a newer one."""
+        replace_older(_listed(schedule_ids), now)
 
     # What APScheduler asks for.
 

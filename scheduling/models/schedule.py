@@ -99,7 +99,7 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
         if first is None or first > at:
             return first
         with transaction.atomic():
-            over = list(ends.filter(paused_until__lte=at).select_for_update(of=["self"]))
+            over = list(ends.filter(paused_until__lte=at).select_for_update(no_key=True))
             Pause.objects.bulk_create(filter(None, (one.ended_pause(at) for one in over)), ignore_conflicts=True)
             keys = [schedule.pk for schedule in over]
             ScheduleState.objects.filter(schedule__in=keys).update(failures_in_row=0)
@@ -466,7 +466,7 @@ class Schedule(models.Model):
         if until is not None and until <= at:
             raise ValidationError({"until": gettext("The end of the pause must be in the future.")})
         with transaction.atomic():
-            locked = Schedule.objects.select_for_update().get(pk=self.pk)
+            locked = Schedule.objects.select_for_update(no_key=True).get(pk=self.pk)
             start = locked.paused_at if locked.is_paused(at) else at
             if start != locked.paused_at:
                 self._keep_pause(locked, at)
@@ -483,7 +483,7 @@ class Schedule(models.Model):
         """
         at = at or now()
         with transaction.atomic():
-            locked = Schedule.objects.select_for_update().get(pk=self.pk)
+            locked = Schedule.objects.select_for_update(no_key=True).get(pk=self.pk)
             paused = locked.paused_at is not None
             if paused:
                 self._keep_pause(locked, at)
@@ -531,27 +531,31 @@ class Schedule(models.Model):
         4. Otherwise the new run carries the schedule's job, executor, limits and (unless given) parameters. It starts
            when the policy lets it; under `replace` the active ones are cancelled for it.
         """
+        from scheduling.replace import replace_older
+
         with transaction.atomic():
-            Schedule.objects.select_for_update().get(pk=self.pk)
+            current = Schedule.objects.select_for_update(no_key=True).get(pk=self.pk)
             if request_key and (known := Run.objects.filter(request_key=request_key).first()):
                 return known, False
-            active = list(Run.objects.active_for(self).filter(backfill__isnull=True).order_by("id"))
-            if len(active) >= self.most_active():
-                return active[-1] if self.concurrency_policy == ConcurrencyPolicy.QUEUE else active[0], False
+            active = list(Run.objects.active_for(current).filter(backfill__isnull=True).order_by("id"))
+            if len(active) >= current.most_active():
+                return active[-1] if current.concurrency_policy == ConcurrencyPolicy.QUEUE else active[0], False
             run = Run.objects.create(
                 schedule=self,
-                schedule_name=self.name,
-                job=self.job,
-                parameters=self.parameters if parameters is None else parameters,
-                executor=self.executor,
-                time_limit_seconds=self.time_limit_seconds,
-                kill_after_seconds=self.kill_after_seconds,
-                memory_limit_mb=self.memory_limit_mb,
+                schedule_name=current.name,
+                job=current.job,
+                parameters=current.parameters if parameters is None else parameters,
+                executor=current.executor,
+                time_limit_seconds=current.time_limit_seconds,
+                kill_after_seconds=current.kill_after_seconds,
+                memory_limit_mb=current.memory_limit_mb,
                 cause=cause,
                 requested_by=by,
                 request_key=request_key,
                 parent=parent,
             )
+            if active:
+                replace_older([current.pk], run.queued_at)
             return run, True
 
 

@@ -14,6 +14,7 @@ from django_apscheduler.models import DjangoJob
 from scheduling import leader
 from scheduling.leader import LostLeadership
 from scheduling.models import Cause, Hold, Run, RunStatus, Schedule, SchedulerInstance
+from scheduling.replace import replace_older
 from scheduling.scheduler import FireScheduler
 from scheduling.store import ScheduleJobStore
 from scheduling.sync import Sync
@@ -207,6 +208,46 @@ def test_a_backfill_keeps_no_due_time_from_being_run(clockwork: Clockwork) -> No
     backfill = schedule.backfills.create(window_start=START - timedelta(days=1), window_end=START)
     factories.run(schedule=schedule, backfill=backfill, status="running", claim_token="x", started_at=START)
     assert [run.status for run in clockwork.at(0)] == [RunStatus.QUEUED]
+
+
+def running(run: Run) -> Run:
+    Run.objects.filter(pk=run.pk).update(status=RunStatus.RUNNING, claim_token="x", started_at=START)
+    return run
+
+
+def test_replace_asks_the_running_one_to_stop_and_the_new_one_waits_for_its_end(clockwork: Clockwork) -> None:
+    minutely(concurrency_policy="replace")
+    other = running(factories.run(schedule=minutely(interval_seconds=3600)))
+    first = running(
+        next(run for run in clockwork.at(0) if run.scheduled_for == START and run.schedule != other.schedule)
+    )
+    (second,) = clockwork.at(60)
+    first.refresh_from_db()
+    assert first.cancel_requested_at == START + timedelta(seconds=60)
+    assert first.cancel_reason == f"Replaced by run {second.pk}."
+    assert second.waits_for_run(START) == first
+    assert f"run {first.pk}" in second.wait_reason
+    (third,) = clockwork.at(120)
+    second.refresh_from_db()
+    assert (second.status, second.outcome) == (RunStatus.CANCELLED, "Replaced by a newer run before it started.")
+    assert not Run.objects.startable(START).filter(pk=third.pk).exists()
+    Run.objects.filter(pk=first.pk).update(status=RunStatus.CANCELLED, finished_at=START)
+    assert Run.objects.startable(START).get() == third
+    other.refresh_from_db()
+    assert other.cancel_requested_at is None
+
+
+def test_a_retry_replaces_nothing_and_a_newer_run_replaces_a_waiting_retry(clockwork: Clockwork) -> None:
+    schedule = minutely(concurrency_policy="replace")
+    (first,) = clockwork.at(0)
+    running(first)
+    retry = factories.run(schedule=schedule, cause=Cause.RETRY, not_before=START + timedelta(hours=1))
+    replace_older([schedule.pk], START)
+    first.refresh_from_db()
+    assert first.cancel_requested_at is None
+    clockwork.at(60)
+    retry.refresh_from_db()
+    assert retry.status == RunStatus.CANCELLED
 
 
 def test_jitter_delays_the_start_and_keeps_the_nominal_time(clockwork: Clockwork) -> None:

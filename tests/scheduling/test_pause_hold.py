@@ -215,5 +215,7 @@ def test_run_now_follows_the_concurrency_policy(policy: str, started: int) -> No
     assert [created for _run, created in results] == [True] * started + [False] * (5 - started)
     runs = list(Run.objects.order_by("id"))
     assert len(runs) == started
+    cancelled = [run.outcome for run in runs if run.status == RunStatus.CANCELLED]
+    assert cancelled == (["Replaced by a newer run before it started."] * 4 if policy == "replace" else [])
     assert {run for run, created in results if not created} <= {runs[0] if policy == "forbid" else runs[-1]}
     assert (runs[0].time_limit_seconds, runs[0].kill_after_seconds, runs[0].memory_limit_mb) == (7, 30, 9)
