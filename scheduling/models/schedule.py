@@ -24,6 +24,7 @@ from scheduling.models.tag import Tag
 from scheduling.triggers import CalendarUnit, PlainFields, ScheduleTrigger, TriggerFields, TriggerKind
 from scheduling.triggers.fields import PLAIN_NAMES
 from scheduling.triggers.jitter import delay
+from scheduling.triggers.outlook import clock_warnings, duration_words, shortest_distance
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -392,6 +393,33 @@ class Schedule(models.Model):
             ends = ngettext("ends after %(count)d run", "ends after %(count)d runs", self.max_runs)
             return f"{words}, {ends % {'count': self.max_runs}}"
         return words
+
+    def warnings(self, at: datetime | None = None) -> list[str]:
+        """Return what a person should know of the due times after `at` (now by default), each in a sentence.
+
+        For a schedule without errors, saved or not; a broken one has its `problem()` only.
+        """
+        at = at or now()
+        if problem := self.problem():
+            return [problem]
+        trigger = self.trigger()
+        if trigger is None:
+            return []
+        if self.remaining_runs() == 0:
+            return [gettext("It has had all of its runs and is never due again.")]
+        if trigger.next_after(at) is None:
+            return [gettext("It is never due again.")]
+        warnings = []
+        distance = shortest_distance(trigger, at)
+        if distance and distance <= timedelta(seconds=1):
+            warnings.append(gettext("It is due every second."))
+        last = self.runs.executed().order_by("-queued_at", "-id").first() if self.pk else None
+        if distance and last and last.duration and last.duration > distance:
+            warnings.append(
+                gettext("The last run took %(duration)s, and it is due again after %(distance)s.")
+                % {"duration": duration_words(last.duration), "distance": duration_words(distance)}
+            )
+        return warnings + clock_warnings(trigger, self.timezone, at)
 
     def remaining_runs(self) -> int | None:
         """Return how often a due time may still start a run, None for ever; what was run by hand does not count."""

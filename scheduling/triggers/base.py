@@ -10,6 +10,9 @@ from typing import Any
 
 from apscheduler.triggers.base import BaseTrigger
 
+from scheduling.triggers.clocks import Stretch
+from scheduling.triggers.outlook import ChangeEffect
+
 SMALLEST_STEP = timedelta(microseconds=1)
 
 END_OF_TIME = datetime(9000, 1, 1, tzinfo=UTC)
@@ -98,6 +101,10 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]
         until = midnight + timedelta(days=1) - SMALLEST_STEP
         times = [due - midnight for due in self.between(midnight - SMALLEST_STEP, until) if not due.microsecond]
         return sum(1 << passed.seconds for passed in times)
+
+    def at_change(self, stretch: Stretch) -> ChangeEffect | None:
+        """Return what the change of clock with which a stretch begins does to a due time; None: nothing to speak of."""
+        return None
 
     def first_moment(self, after: datetime) -> datetime:
         """Return the later of a moment and the one just before the window, in UTC."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from scheduling.triggers.base import FARTHEST, SMALLEST_STEP, ScheduleTrigger
-from scheduling.triggers.clocks import stretch_at
+from scheduling.triggers.clocks import Stretch, stretch_at
 from scheduling.triggers.daily import (
     DAY,
     SECOND,
@@ -20,6 +20,7 @@ from scheduling.triggers.daily import (
     moved,
     second_of,
 )
+from scheduling.triggers.outlook import ChangeEffect
 
 
 class BlackoutTrigger(DailyTrigger):
@@ -85,6 +86,10 @@ class BlackoutTrigger(DailyTrigger):
                 day += DAY
             moment = until
         return free
+
+    def at_change(self, stretch: Stretch) -> ChangeEffect | None:
+        """Return what the change of clock that begins a stretch does to a due time, unless a blackout holds then."""
+        return self.trigger.at_change(stretch) if self._is_free(stretch.start) else None
 
     def __getstate__(self) -> dict[str, Any]:
         return {

@@ -10,7 +10,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from scheduling.triggers.base import END_OF_TIME, ScheduleTrigger
-from scheduling.triggers.clocks import moment_of, stretch_at
+from scheduling.triggers.clocks import Stretch, moment_of, stretch_at
+from scheduling.triggers.outlook import ChangeEffect
 
 
 class CalendarUnit(models.TextChoices):
@@ -82,6 +83,14 @@ class CalendarIntervalTrigger(ScheduleTrigger):
         if year >= END_OF_TIME.year:
             return None
         return date(year, month + 1, min(self.first_day.day, monthrange(year, month + 1)[1]))
+
+    def at_change(self, stretch: Stretch) -> ChangeEffect | None:
+        """Return what the change of clock with which a stretch begins does to a due time."""
+        if stretch.offset > stretch.before:
+            moved = self.next_from(stretch.start) == stretch.start and self.at != stretch.wall_start.time()
+            return ChangeEffect.MOVED if moved else None
+        due = self.next_from(stretch.start - (stretch.before - stretch.offset))
+        return ChangeEffect.ONCE if due and due < stretch.start else None
 
     def __getstate__(self) -> dict[str, Any]:
         return {

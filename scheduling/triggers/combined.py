@@ -9,7 +9,9 @@ from operator import or_
 from typing import Any
 
 from scheduling.triggers.base import FARTHEST, ScheduleTrigger
+from scheduling.triggers.clocks import Stretch
 from scheduling.triggers.daily import WHOLE_DAY, DailyTrigger, end_of_day
+from scheduling.triggers.outlook import ChangeEffect
 
 
 class _CombinedTrigger(DailyTrigger):
@@ -24,6 +26,10 @@ class _CombinedTrigger(DailyTrigger):
         self.triggers = tuple(triggers)
         if not self.triggers:
             raise ValueError("a combination needs at least one trigger")
+
+    def at_change(self, stretch: Stretch) -> ChangeEffect | None:
+        """Return what the change of clock that begins a stretch does to the first part that it does something to."""
+        return next(filter(None, (trigger.at_change(stretch) for trigger in self.triggers)), None)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "triggers": self.triggers}

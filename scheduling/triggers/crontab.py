@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from scheduling.triggers.base import SMALLEST_STEP, DueTimes, ScheduleTrigger
 from scheduling.triggers.clocks import SECOND, Stretch, stretch_at
 from scheduling.triggers.daily import DAY, moved
+from scheduling.triggers.outlook import ChangeEffect
 from scheduling.triggers.pattern import MACROS, expand, parse
 
 FIELDS: dict[str, tuple[int, str, str]] = {
@@ -155,6 +156,18 @@ class CrontabTrigger(ScheduleTrigger):
             for day, seconds in self._pattern.seconds_by_day(begin, end):
                 bits |= moved(seconds, (day.replace(tzinfo=UTC) - stretch.offset - midnight) // SECOND)
         return bits
+
+    def at_change(self, stretch: Stretch) -> ChangeEffect | None:
+        """Return what the change of clock with which a stretch begins does to a due time.
+
+        What is due in every hour goes on being so, and nothing is said of it.
+        """
+        begin, end = sorted([stretch.wall_start_unchanged, stretch.wall_start])
+        if len(self._pattern.hours) == 24 or not self._pattern.count(begin, end):
+            return None
+        if stretch.wall_start > stretch.wall_start_unchanged:
+            return ChangeEffect.MOVED if self._pattern.fixed else ChangeEffect.LEFT_OUT
+        return ChangeEffect.ONCE if self._pattern.fixed else ChangeEffect.TWICE
 
     def _parts(self, after: datetime, until: datetime) -> Iterator[tuple[Stretch, datetime, datetime, bool]]:
         """Yield each stretch after a moment up to another: wall times from and before, and whether its gap fires."""
