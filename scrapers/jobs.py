@@ -138,6 +138,13 @@ def panel(run: Run) -> SafeString:
     return render_to_string("scrapers/run_panel.html", {"results": results, "run": run})
 
 
+def failed_only(run: Run) -> dict[str, Any] | None:
+    """Return the parameters that poll only the sources that failed in a run and still exist; None without any."""
+    failed = run.source_results.failed().exclude(source=None).values_list("source_id", flat=True)
+    keys = sorted(set(failed))
+    return {**run.parameters, "sources": keys, "tags": []} if keys else None
+
+
 @job(
     JOB,
     label=_("Collect news"),
@@ -145,6 +152,7 @@ def panel(run: Run) -> SafeString:
     describe=describe,
     describe_all=describe_all,
     panel=panel,
+    failed_only=failed_only,
     preload=("aiohttp", "lxml.html", "trafilatura", "feedparser", "scrapers.collect", "scrapers.pool"),
 )
 def run_all_scrapers(

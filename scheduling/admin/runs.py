@@ -7,7 +7,8 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -19,28 +20,37 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from scheduling import display
 from scheduling.admin import run_page
 from scheduling.admin.base import ReadOnlyAdmin, back, person, require, tell_started
-from scheduling.models import Run
+from scheduling.admin.paging import AheadMixin
+from scheduling.admin.run_rows import DurationFilter, RunChangeList, StatusFilter, TagFilter, duration_bar
+from scheduling.jobs import registry
+from scheduling.models import Run, RunStatus
 
 CANCEL = "scheduling.cancel_run"
 START = "scheduling.start_run"
 
 
 @admin.register(Run)
-class RunAdmin(ReadOnlyAdmin):
+class RunAdmin(AheadMixin, ReadOnlyAdmin):
     """Runs."""
 
     list_display = ("title", "status_shown", "when", "duration_shown", "counts", "cause_shown")
     list_display_links = None
-    list_filter = ("status", "cause", ("schedule", admin.RelatedOnlyFieldListFilter), "queued_at")
+    list_filter = (
+        StatusFilter,
+        "cause",
+        ("schedule", admin.RelatedOnlyFieldListFilter),
+        TagFilter,
+        DurationFilter,
+        "queued_at",
+        ("backfill", admin.RelatedOnlyFieldListFilter),
+    )
     search_fields = ("schedule_name", "outcome")
     ordering = ("-queued_at", "-id")
-    list_per_page = 50
     show_full_result_count = False
     list_select_related = ("schedule", "requested_by")
-    actions = ("cancel_many",)
+    actions = ("cancel_many", "again_many")
 
     # ── the list ──
 
@@ -60,9 +70,13 @@ class RunAdmin(ReadOnlyAdmin):
         return _cell("run_when", run)
 
     @admin.display(description=_("Duration"))
-    def duration_shown(self, run: Run) -> str:
-        """Return how long it ran or has been running."""
-        return display.duration_words(run.duration)
+    def duration_shown(self, run: Run) -> SafeString:
+        """Return how long it ran or has been running, against what is usual."""
+        return _cell("run_duration", run, bar=duration_bar(run))
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RunChangeList]:
+        """Return the list that fetches what its rows show a page at a time."""
+        return RunChangeList
 
     @admin.display(description=_("Counts"))
     def counts(self, run: Run) -> str:
@@ -82,6 +96,24 @@ class RunAdmin(ReadOnlyAdmin):
         text = ngettext("%d run is cancelled.", "%d runs are cancelled.", cancelled) % cancelled
         self.message_user(request, text, messages.SUCCESS if cancelled else messages.WARNING)
 
+    @admin.action(description=_("Run again"), permissions=["start"])
+    def again_many(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
+        """Start a run like each of the chosen ones that have ended."""
+        started, refused = 0, []
+        for run in queryset.filter(status__in=RunStatus.final()).select_related("schedule"):
+            try:
+                started += run.again(person(request))[1]
+            except ValidationError as error:
+                refused.append(f"{run}: {' '.join(error.messages)}")
+        text = ngettext("%d run started.", "%d runs started.", started) % started
+        self.message_user(request, text, messages.SUCCESS if started else messages.WARNING)
+        if refused:
+            self.message_user(request, " ".join(refused[:3]), messages.ERROR)
+
+    def has_start_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the person may start runs."""
+        return request.user.has_perm(START)
+
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         """Tell whether the person may cancel runs."""
         return request.user.has_perm(CANCEL)
@@ -93,6 +125,7 @@ class RunAdmin(ReadOnlyAdmin):
         view = self.admin_site.admin_view
         return [
             path("<int:run_id>/live/", view(self.live_view), name="scheduling_run_live"),
+            path("<int:run_id>/log.txt", view(self.log_view), name="scheduling_run_log"),
             path("<int:run_id>/cancel/", view(self.cancel_view), name="scheduling_run_cancel"),
             path("<int:run_id>/again/", view(self.again_view), name="scheduling_run_again"),
             *super().get_urls(),
@@ -126,6 +159,14 @@ class RunAdmin(ReadOnlyAdmin):
         html = render_to_string("scheduling/run_live.html", run_page.context(run, request), request)
         return HttpResponse(html, headers={"Newss-Next": "1" if run.is_active else "0"})
 
+    def log_view(self, request: HttpRequest, run_id: int) -> HttpResponseBase:
+        """Answer the whole log as a file, line by line as it is read."""
+        run = get_object_or_404(Run, pk=run_id)
+        if not self.has_view_permission(request, run):
+            raise PermissionDenied
+        headers = {"Content-Disposition": f'attachment; filename="run-{run.pk}.log"'}
+        return StreamingHttpResponse(run_page.log_lines(run), content_type="text/plain; charset=utf-8", headers=headers)
+
     @method_decorator(require_POST)
     def cancel_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
         """Cancel a run."""
@@ -144,7 +185,8 @@ class RunAdmin(ReadOnlyAdmin):
         require(request, START)
         run = get_object_or_404(Run, pk=run_id)
         try:
-            again, created = run.again(person(request))
+            parameters = registry.failed_only(run) if "failed_only" in request.POST else None
+            again, created = run.again(person(request), parameters)
         except ValidationError as error:
             self.message_user(request, " ".join(error.messages), messages.ERROR)
             return HttpResponseRedirect(run.get_absolute_url())
@@ -152,5 +194,5 @@ class RunAdmin(ReadOnlyAdmin):
         return HttpResponseRedirect(again.get_absolute_url())
 
 
-def _cell(name: str, run: Run) -> SafeString:
-    return SafeString(render_to_string(f"scheduling/cells/{name}.html", {"run": run}))
+def _cell(name: str, run: Run, **context: Any) -> SafeString:
+    return SafeString(render_to_string(f"scheduling/cells/{name}.html", {"run": run, **context}))

@@ -54,7 +54,8 @@ class Job:
 
     `describe(parameters)` says in words what would run, and `describe_all` the same for many at once where that saves
     queries; `panel(run)` returns the HTML of its results on the run's page; `preload` names modules that the parent of
-    all child processes imports once.
+    all child processes imports once; `failed_only(run)` returns the parameters that would do again only what failed in
+    a run, or None if there is nothing of that kind.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Job:
     executor: str = "processes"
     preload: tuple[str, ...] = ()
     describe_all: Callable[[Sequence[dict[str, Any]]], list[str]] | None = None
+    failed_only: Callable[[Run], dict[str, Any] | None] | None = None
 
     def complete(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Return stored parameters with the defaults of those that are missing (the form grew since).
@@ -176,6 +178,11 @@ class Registry:
         definition = self._jobs.get(run.job)
         return definition.panel(run) if definition and definition.panel else SafeString("")
 
+    def failed_only(self, run: Run) -> dict[str, Any] | None:
+        """Return the parameters that would do again only what failed in a run; None where that means nothing."""
+        definition = self._jobs.get(run.job)
+        return definition.failed_only(run) if definition and definition.failed_only else None
+
     def preload(self) -> list[str]:
         """Return the modules that child processes should find already imported."""
         return sorted({module for definition in self for module in definition.preload})
@@ -194,11 +201,12 @@ def job(
     executor: str = "processes",
     preload: tuple[str, ...] = (),
     describe_all: Callable[[Sequence[dict[str, Any]]], list[str]] | None = None,
+    failed_only: Callable[[Run], dict[str, Any] | None] | None = None,
 ) -> Callable[[F], F]:
     """Register the decorated function as a job; it is called as `function(context, **parameters)`."""
 
     def register(function: F) -> F:
-        registry.add(Job(name, label, function, form, describe, panel, executor, preload, describe_all))
+        registry.add(Job(name, label, function, form, describe, panel, executor, preload, describe_all, failed_only))
         return function
 
     return register

@@ -5,15 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.contrib import messages
-from django.core.paginator import Paginator
-from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.utils.functional import cached_property
-from django.utils.translation import gettext as _t
+from django.db.models import Model
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
-from unfold.views import ChangeList
+
+from scheduling.admin.paging import AheadMixin, QuietChangeList
 
 if TYPE_CHECKING:
     from django.contrib.admin.options import ModelAdmin as DjangoModelAdmin
@@ -22,48 +19,6 @@ if TYPE_CHECKING:
         """What type checkers see of unfold's class."""
 else:
     _Admin = ModelAdmin
-
-COUNTED_AHEAD = 20
-"""How many pages beyond the shown one are counted."""
-
-
-class AheadPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts no further than some pages beyond the one that is shown, so that a list of millions opens at once.
-
-    `reached_end` tells whether the count is exact.
-    """
-
-    template_name = "scrapers/admin/pagination.html"
-
-    def __init__(self, *args: Any, page: int = 1, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.limit = (max(1, page) + COUNTED_AHEAD) * self.per_page
-
-    @cached_property
-    def count(self) -> int:
-        """Return the number of rows, or the limit where there are more."""
-        return min(self._counted, self.limit)
-
-    @property
-    def reached_end(self) -> bool:
-        """Tell whether `count` is the number of all rows."""
-        return self._counted <= self.limit
-
-    @cached_property
-    def _counted(self) -> int:
-        rows = self.object_list
-        assert isinstance(rows, QuerySet)
-        # Without an order the database may stop at the limit, whatever the list is sorted by.
-        return rows.order_by().values("pk")[: self.limit + 1].count()
-
-
-class QuietChangeList(ChangeList):  # type: ignore[misc]
-    """A list that shows its count below, where it can say "more than"; the heading would take it for exact."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        """Fetch the page, and let the heading show no count."""
-        super().get_results(request)
-        self.full_result_count = self.result_count
 
 
 class NewsAdmin(_Admin):
@@ -92,31 +47,5 @@ class ReadOnlyAdmin(NewsAdmin):
         return False
 
 
-class AheadAdmin(ReadOnlyAdmin):
+class AheadAdmin(AheadMixin, ReadOnlyAdmin):
     """A read-only list that may have millions of rows."""
-
-    list_per_page = 50
-    # "All" may be millions.
-    list_max_show_all = 0
-
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> HttpResponse | None:
-        """Refuse to act on all that match where nobody was told how many those are."""
-        paginator = self.get_paginator(request, queryset, self.list_per_page)
-        if request.POST.get("select_across") == "1" and not paginator.reached_end:
-            words = _t("More than %(number)d match: too many to change at once. Narrow the list by its filters first.")
-            self.message_user(request, words % {"number": paginator.limit}, messages.WARNING)
-            return None
-        return super().response_action(request, queryset, *args)
-
-    def get_paginator(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[Any],
-        per_page: int,
-        orphans: int = 0,
-        allow_empty_first_page: bool = True,
-    ) -> AheadPaginator:
-        """Return a paginator that counts only ahead of the page that is asked for."""
-        asked = request.GET.get("p", "1")
-        page = int(asked) if asked.isdecimal() and len(asked) < 9 else 1
-        return AheadPaginator(queryset, per_page, orphans, allow_empty_first_page, page=page)

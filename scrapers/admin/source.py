@@ -23,10 +23,11 @@ from django.utils.translation import ngettext
 from unfold.decorators import action as page_action
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from scheduling.admin.paging import QuietChangeList
 from scheduling.display import clock_html
 from scheduling.models import Cause
 from scrapers.admin import show
-from scrapers.admin.base import NewsAdmin, QuietChangeList
+from scrapers.admin.base import NewsAdmin
 from scrapers.admin.source_filters import FILTERS
 from scrapers.admin.source_rows import SourceRow, rows_for
 from scrapers.jobs import poll_now

@@ -169,3 +169,87 @@ def test_nobody_writes_a_run_by_hand(admin_client: Client) -> None:
     run = ended()
     assert admin_client.get(f"{LIST}add/").status_code == 403
     assert 'name="_save"' not in admin_client.get(run.get_absolute_url()).content.decode()
+
+
+def test_the_log_is_searched_and_is_had_whole_as_a_file(admin_client: Client) -> None:
+    run = ended()
+    lines = [(timezone.now(), 20, f"line {number}") for number in range(3)] + [(timezone.now(), 30, "odd one")]
+    RunLog.objects.bulk_create(RunLog.lines(run.pk, lines))
+    found = admin_client.get(f"{run.get_absolute_url()}?q=ODD").content.decode()
+    assert "odd one" in found
+    assert "line 1" not in found
+    answer = admin_client.get(reverse("admin:scheduling_run_log", args=[run.pk]))
+    assert answer["Content-Disposition"] == f'attachment; filename="run-{run.pk}.log"'
+    written = b"".join(answer.streaming_content).decode().splitlines()
+    assert [line.split(" ", 1)[1].split() for line in written[:1]] == [["info", "line", "0"]]
+    assert len(written) == 4
+
+
+def test_a_long_log_says_that_only_its_end_is_shown(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scheduling.admin.run_page.LOG_LINES", 2)
+    run = ended()
+    RunLog.objects.bulk_create(RunLog.lines(run.pk, [(timezone.now(), 20, f"line {n}") for n in range(3)]))
+    page = admin_client.get(run.get_absolute_url()).content.decode()
+    assert "line 2" in page
+    assert "line 0" not in page
+    assert "the file has all" in page
+
+
+def test_the_log_is_for_those_who_may_see_the_run(client: Client) -> None:
+    client.force_login(factories.user("scheduling.view_schedule"))
+    assert client.get(reverse("admin:scheduling_run_log", args=[ended().pk])).status_code == 403
+
+
+def test_a_run_leads_to_its_neighbours_and_to_what_it_caused(admin_client: Client) -> None:
+    schedule = factories.schedule()
+    first, middle, last = (ended(schedule=schedule) for _number in range(3))
+    ended(schedule=factories.schedule())
+    retry = factories.run(parent=middle, cause=Cause.RETRY)
+    page = admin_client.get(middle.get_absolute_url())
+    assert (page.context["previous"], page.context["next"]) == (first, last)
+    assert f"run {retry.pk}" in page.content.decode()
+    assert f"run {middle.pk}" in admin_client.get(retry.get_absolute_url()).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("status__exact=failed", {"failed"}),
+        ("status__exact=not-failed", {"succeeded", "queued", "lost"}),
+        ("status__exact=bad", {"failed", "lost"}),
+        ("status__exact=active", {"queued"}),
+        ("longer=60", {"lost"}),
+        ("longer=x", {"failed", "succeeded", "queued", "lost"}),
+    ],
+)
+def test_the_list_is_filtered(admin_client: Client, query: str, shown: set[str]) -> None:
+    now = timezone.now()
+    ended()
+    ended(status=RunStatus.SUCCEEDED)
+    ended(status=RunStatus.LOST, started_at=now - timedelta(minutes=2), finished_at=now)
+    factories.run()
+    assert {run.status for run in admin_client.get(f"{LIST}?{query}").context["cl"].result_list} == shown
+
+
+def test_the_list_is_filtered_by_the_tags_of_the_schedule(admin_client: Client) -> None:
+    schedule = factories.schedule()
+    tag = schedule.tags.create(name="daily")
+    run = ended(schedule=schedule)
+    ended()
+    assert admin_client.get(f"{LIST}?tag={tag.pk}").context["cl"].result_list == [run]
+
+
+def test_a_duration_is_drawn_against_the_usual_one(admin_client: Client) -> None:
+    schedule = factories.schedule()
+    now = timezone.now()
+    for seconds in (10, 10, 30):
+        ended(schedule=schedule, started_at=now - timedelta(seconds=seconds), finished_at=now)
+    page = admin_client.get(LIST).content.decode()
+    assert "usually 10 s" in page
+    assert page.count("newss-bar-amber") == 1
+
+
+def test_many_are_run_again_except_those_that_have_not_ended(admin_client: Client) -> None:
+    runs = [ended(), ended(), factories.run()]
+    admin_client.post(LIST, {"action": "again_many", "_selected_action": [run.pk for run in runs]})
+    assert Run.objects.filter(parent__isnull=False).count() == 2

@@ -9,8 +9,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from scheduling.admin.paging import COUNTED_AHEAD, AheadPaginator
 from scheduling.models import Tag
-from scrapers.admin.base import COUNTED_AHEAD, AheadPaginator
 from scrapers.models import Article, ArticleSource, Host, ResultStatus, Source, SourceResult, url_hash
 from tests import factories
 
@@ -133,7 +133,7 @@ def test_paging_counts_only_ahead_of_the_page_that_is_shown() -> None:
 
 
 def test_a_long_list_says_that_there_is_more(reader: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scrapers.admin.base.COUNTED_AHEAD", 1)
+    monkeypatch.setattr("scheduling.admin.paging.COUNTED_AHEAD", 1)
     monkeypatch.setattr("scrapers.admin.article.ArticleAdmin.list_per_page", 2)
     for number in range(7):
         article(f"Story {number}")
@@ -200,7 +200,7 @@ def test_many_articles_are_deleted_by_the_action(reader: Client) -> None:
 def test_all_that_match_are_not_deleted_where_nobody_was_told_how_many_they_are(
     reader: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scrapers.admin.base.COUNTED_AHEAD", 1)
+    monkeypatch.setattr("scheduling.admin.paging.COUNTED_AHEAD", 1)
     monkeypatch.setattr("scrapers.admin.article.ArticleAdmin.list_per_page", 2)
     keys = [article(f"Story {number}").pk for number in range(5)]
     reader.force_login(factories.user("scrapers.view_article", "scrapers.delete_article"))

@@ -100,3 +100,20 @@ def test_what_children_import_beforehand_can_be_imported() -> None:
 
     for name in registry.get(NAME).preload:
         importlib.import_module(name)
+
+
+@pytest.mark.django_db
+def test_what_failed_can_be_run_again_alone() -> None:
+    from scheduling.jobs import registry
+    from scrapers.models import ResultStatus, Source, SourceResult
+    from tests import factories
+
+    good, bad = (Source.objects.create(name=name, url=f"http://127.0.0.1/{name}") for name in ("good", "bad"))
+    run = factories.run(job="run_all_scrapers", parameters={"sources": [], "tags": [3], "query": "harbour"})
+    assert registry.failed_only(run) is None
+    SourceResult.objects.create(run=run, source=good, source_name="good", status=ResultStatus.OK)
+    for source in (bad, None):
+        SourceResult.objects.create(
+            run=run, source=source, source_name="x", status=ResultStatus.FAILED, failure_class="timeout", error="x"
+        )
+    assert registry.failed_only(run) == {"sources": [bad.pk], "tags": [], "query": "harbour"}
