@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from django.utils import timezone
 from django.utils.translation import gettext as _t
@@ -24,8 +25,9 @@ from scrapers.database import DatabaseThread
 from scrapers.extract.text import read_fragment
 from scrapers.fetch.client import Answer, Fetcher, Tally
 from scrapers.fetch.failures import CollectError, FailureClass
+from scrapers.fetch.identity import Identity
 from scrapers.ingest import Draft, Entry, Outcome, Status
-from scrapers.kinds import Listing, registry
+from scrapers.kinds import Listing, NotModified, Poll, registry
 from scrapers.models import ResultStatus, Source, SourceResult
 from scrapers.pool import ExtractPool
 from scrapers.query import Query
@@ -59,11 +61,12 @@ class Progress:
     tally: Tally = field(default_factory=Tally)
     failures: list[CollectError] = field(default_factory=list)
     http_status: int | None = None
+    cut_short: bool = False
 
     def complete(self) -> bool:
         """Tell whether every item was dealt with for good, so that nothing is left for the next poll."""
         transient = any(not error.failure.is_permanent for error in self.failures)
-        return not transient and not self.counts[Outcome.OVER_LIMIT]
+        return not transient and not self.cut_short and not self.counts[Outcome.OVER_LIMIT]
 
     def all_failed(self) -> CollectError | None:
         """Return why not one of the items could be had, if so."""
@@ -149,30 +152,50 @@ class Collection:
     async def _collect(self, progress: Progress) -> ResultStatus:
         """Poll a source, deal with each of its items, and note what the next poll may rely on."""
         source, scope = progress.source, self._query.key
-        kind = registry.get(source.kind)
         etag, last_modified = source.validators(scope)
-        answer = await self._fetcher.fetch(
-            source.url, accept=kind.accept, etag=etag, last_modified=last_modified, tally=progress.tally
+        poll = Poll(
+            self._fetcher,
+            url=source.url,
+            identity=Identity(home=source.url),
+            tally=progress.tally,
+            options=source.options,
+            etag=etag,
+            last_modified=last_modified,
+            caught_up=source.is_caught_up(scope),
         )
-        progress.http_status = answer.status
-        if answer.not_modified:
+        listings = cast(AsyncGenerator[Listing], registry.get(source.kind).poll(poll))
+        try:
+            async with aclosing(listings):
+                await self._listings(progress, poll, listings)
+        except NotModified:
             await self._database.run(source.not_modified)
             return ResultStatus.NOT_MODIFIED
-        listing: Listing = await asyncio.to_thread(
-            kind.read, answer.body, url=answer.url, content_type=answer.content_type
-        )
-        await self._items(progress, listing)
+        finally:
+            progress.http_status = poll.answer.status if poll.answer else None
         if progress.all_failed() is None:
+            answer = poll.answer
             await self._database.run(
                 source.polled,
-                etag=answer.etag,
-                last_modified=answer.last_modified,
+                etag=answer.etag if answer else "",
+                last_modified=answer.last_modified if answer else "",
                 scope=scope,
                 complete=progress.complete(),
             )
         return ResultStatus.OK
 
-    async def _items(self, progress: Progress, listing: Listing) -> None:
+    async def _listings(self, progress: Progress, poll: Poll, listings: AsyncGenerator[Listing]) -> None:
+        """Deal with each listing before the next is asked for."""
+        async for listing in listings:
+            if listing.more:
+                # Until the last one is dealt with, nobody may rely on what the first one says.
+                await self._database.run(progress.source.begin_pages)
+            poll.found_new = await self._items(progress, listing)
+            if listing.more and self._limit is not None and progress.counts[Outcome.NEW] >= self._limit:
+                progress.cut_short = True
+                break
+
+    async def _items(self, progress: Progress, listing: Listing) -> bool:
+        """Deal with the items of a listing; tell whether any of them was not known."""
         entries = [Entry.of(item) for item in listing.items]
         statuses = await self._database.run(ingest.look_up, progress.source.pk, entries, self._query.key)
         waiting: deque[tuple[Entry, Status]] = deque()
@@ -186,6 +209,7 @@ class Collection:
         async with asyncio.TaskGroup() as group:
             for _worker in range(min(at_once, len(waiting))):
                 group.create_task(self._work(progress, waiting))
+        return any(status.outcome is not Outcome.KNOWN for status in statuses)
 
     async def _work(self, progress: Progress, waiting: deque[tuple[Entry, Status]]) -> None:
         while waiting:

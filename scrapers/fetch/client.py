@@ -25,6 +25,7 @@ from scrapers.extract.addresses import to_wire
 from scrapers.fetch import robots, slots
 from scrapers.fetch.body import ACCEPT_ENCODING, read_limited, too_big
 from scrapers.fetch.failures import CollectError, FailureClass, classify, status_error
+from scrapers.fetch.identity import ANONYMOUS, Identity
 from scrapers.fetch.safety import safe_socket
 from scrapers.fetch.validators import conditional_headers, retry_after, validators_of
 from scrapers.models import Host
@@ -124,6 +125,7 @@ class Fetcher:
         etag: str = "",
         last_modified: str = "",
         tally: Tally | None = None,
+        identity: Identity = ANONYMOUS,
     ) -> Answer:
         """Return the answer for an address, in these steps for it and for each redirect.
 
@@ -146,7 +148,7 @@ class Fetcher:
             visited.add(wire)
             known = await self._known(wire)
             await self._check_robots(known, wire, tally)
-            raw = await self._ask(known, wire, headers, tally)
+            raw = await self._ask(known, wire, {**headers, **identity.headers_for(wire)}, tally)
             if raw.status in _REDIRECTS:
                 url = _target(wire, raw)
                 continue

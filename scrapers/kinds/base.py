@@ -1,13 +1,20 @@
-"""What every kind of source has in common: the items it yields, and the registry of kinds."""
+"""What every kind of source has in common: the items it yields, what it must give, and the registry of kinds."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
+
+from scrapers.kinds.forms import OptionsForm
+
+if TYPE_CHECKING:
+    from scrapers.kinds.poll import Poll
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +22,9 @@ class Item:
     """One entry of a source, before its page is fetched.
 
     `url` is absolute, http or https, or empty where the entry has no address that may be fetched. `published` and
-    `updated` are aware; a time that was written without a zone is taken as UTC and `zone_known` is false.
+    `updated` are aware; a time that was written without a zone is taken as UTC and `zone_known` is false. `content` is
+    HTML as a feed carries it; `text` is the plain text of the story where the source itself brings all of it: then its
+    page is not fetched.
     """
 
     guid: str
@@ -30,31 +39,47 @@ class Item:
     tags: tuple[str, ...] = ()
     language: str = ""
     image: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What one answer of a source holds."""
+    """What one answer of a source holds; `more` says that the kind means to yield a further listing after it."""
 
     title: str = ""
     language: str = ""
     items: tuple[Item, ...] = field(default=())
+    more: bool = False
 
 
-class Kind(Protocol):
-    """A kind of source."""
+class Kind(ABC):
+    """A kind of source: from its address and its options to listings of items.
 
-    name: str
-    label: Any
-    #: What the request says it would like (the Accept header).
-    accept: str
+    `options` are what a person set in the kind's form, as JSON can hold them (`Poll.options`).
+    """
 
-    def read(self, body: bytes, *, url: str, content_type: str) -> Listing:
-        """Return what a body holds; `url` is where it really came from.
+    name: ClassVar[str]
+    label: ClassVar[Any]
+    #: The form of its options; its fields stand in the form of a source.
+    form: ClassVar[type[OptionsForm]] = OptionsForm
+    #: What the address of such a source is, in a sentence.
+    address_help: ClassVar[Any] = ""
+    #: Whether the source's address may hold `{query}`, which a run's query is put in for.
+    takes_query: ClassVar[bool] = False
 
-        Raises `CollectError` if it is not of this kind. Must not touch the network.
+    @abstractmethod
+    def poll(self, poll: Poll) -> AsyncIterator[Listing]:
+        """Yield what the source holds now, newest first as far as that can be known.
+
+        All requests go through `poll` (`first`, then `fetch`), which is polite and carries the source's headers. What
+        takes the processor long runs in `poll.read`. Each listing is dealt with before the next is asked for, so a kind
+        with following pages looks at `poll.found_new` before it asks for another. Raises `CollectError` for what is not
+        of this kind; lets `NotModified` through.
         """
-        ...
+
+    def clean_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return options as they are stored; raises `ValidationError` naming each wrong or unknown one."""
+        return self.form.clean_options(options)
 
 
 class Registry:

@@ -6,7 +6,7 @@ import calendar
 import codecs
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
 from html import unescape
 from typing import Any
@@ -20,7 +20,8 @@ from scrapers.extract.addresses import is_fetchable
 from scrapers.extract.names import clean_names
 from scrapers.extract.times import parse_time
 from scrapers.fetch.failures import CollectError, FailureClass
-from scrapers.kinds.base import Item, Listing
+from scrapers.kinds.base import Item, Kind, Listing
+from scrapers.kinds.poll import Poll
 
 _DOCTYPE = re.compile(rb"<!DOCTYPE[^>\[]*(\[.*?\]\s*)?>", re.IGNORECASE | re.DOTALL)
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
@@ -38,15 +39,22 @@ _WIDE = (
 _TAG = re.compile(r"<[^>]*>")
 
 
-class FeedKind:
+class FeedKind(Kind):
     """RSS, RDF, Atom or JSON Feed, told apart by what the body is, not by what it is called."""
 
     name = "feed"
     label = _("Feed (RSS, Atom, JSON Feed)")
+    address_help = _("The address of an RSS, Atom or JSON feed.")
+    takes_query = True
     accept = (
         "application/atom+xml, application/rss+xml, application/feed+json, application/rdf+xml;q=0.9, "
         "application/xml;q=0.8, text/xml;q=0.8, application/json;q=0.7, */*;q=0.1"
     )
+
+    async def poll(self, poll: Poll) -> AsyncIterator[Listing]:
+        """Yield the feed's entries."""
+        answer = await poll.first(accept=self.accept)
+        yield await poll.read(self.read, answer.body, url=answer.url, content_type=answer.content_type)
 
     def read(self, body: bytes, *, url: str, content_type: str) -> Listing:
         """Return the entries of a feed; of broken XML those that can be read.

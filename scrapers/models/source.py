@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar
@@ -110,6 +111,12 @@ class Source(models.Model):
         error_messages={"unique": _("There is already a source with this address.")},
         help_text=_("The address of an RSS, Atom or JSON feed."),
     )
+    options = models.JSONField(
+        _("options"),
+        default=dict,
+        blank=True,
+        help_text=_("What the kind wants to know, as its form has it."),
+    )
     enabled = models.BooleanField(_("enabled"), default=True, help_text=_("Off: no run polls it."))
     tags = models.ManyToManyField("scheduling.Tag", verbose_name=_("tags"), blank=True, related_name="sources")
 
@@ -160,8 +167,19 @@ class Source(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Take the spaces off that pasting an address brings along."""
+        """Take the spaces off that pasting an address brings along, and let the kind judge its options."""
+        from scrapers.kinds import registry
+
         self.url = self.url.strip()
+        try:
+            kind = registry.get(self.kind)
+        except ValidationError:
+            return  # Told at its own field.
+        try:
+            self.options = kind.clean_options(self.options)
+        except ValidationError as error:
+            messages = [f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items()]
+            raise ValidationError({"options": messages}) from error
 
     @property
     def health(self) -> SourceHealth:
@@ -178,8 +196,17 @@ class Source(models.Model):
         They are given only if everything of the answer they stand for was dealt with under the address of now, and
         under no query or under the same `scope` (a query); otherwise "not modified" would hide what was left out.
         """
-        usable = self.validators_key in (self._validators_key(""), self._validators_key(scope))
-        return (self.etag, self.last_modified) if usable else ("", "")
+        return (self.etag, self.last_modified) if self.is_caught_up(scope) else ("", "")
+
+    def is_caught_up(self, scope: str = "") -> bool:
+        """Tell whether the last poll under this `scope` dealt with everything there was."""
+        return self.validators_key in (self._validators_key(""), self._validators_key(scope))
+
+    def begin_pages(self) -> None:
+        """Note that several listings are on their way: until `polled`, nothing of the source counts as dealt with."""
+        if self.validators_key:
+            self.etag, self.last_modified, self.validators_key = "", "", ""
+            Source.objects.filter(pk=self.pk).update(etag="", last_modified="", validators_key="")
 
     def polled(self, *, etag: str, last_modified: str, scope: str = "", complete: bool = True) -> None:
         """Note a poll that was answered in full; without `complete` the next one asks unconditionally."""
@@ -218,4 +245,6 @@ class Source(models.Model):
         Source.objects.filter(pk=self.pk).update(**{name: getattr(self, name) for name in names})
 
     def _validators_key(self, scope: str) -> str:
-        return hashlib.sha256(f"{self.url}\n{scope}".encode()).hexdigest()
+        """Return what a poll depends on: where the options change, everything is to be looked at again."""
+        options = json.dumps(self.options, sort_keys=True)
+        return hashlib.sha256(f"{self.kind}\n{self.url}\n{options}\n{scope}".encode()).hexdigest()

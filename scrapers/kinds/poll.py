@@ -1,0 +1,71 @@
+"""One poll of one source as its kind sees it: the address to begin with, the options, and the polite way to ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from scrapers.fetch.client import Answer, Fetcher, Tally
+    from scrapers.fetch.identity import Identity
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class NotModified(Exception):
+    """The source says that nothing has changed since everything of it was dealt with."""
+
+
+class Poll:
+    """What a kind is handed.
+
+    `url` is where to begin, a run's query already in it; `query` is that query as it was typed. `caught_up` tells that
+    the last poll with the same address, options and query dealt with everything there was; `found_new`, whether the
+    listing that was yielded last held anything that was not known.
+    """
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        *,
+        url: str,
+        identity: Identity,
+        tally: Tally,
+        options: Mapping[str, Any] | None = None,
+        query: str = "",
+        etag: str = "",
+        last_modified: str = "",
+        caught_up: bool = False,
+    ) -> None:
+        self.fetcher = fetcher
+        self.url = url
+        self.identity = identity
+        self.tally = tally
+        self.options = dict(options or {})
+        self.query = query
+        self.caught_up = caught_up
+        self.found_new = True
+        self.answer: Answer | None = None
+        self._validators = {"etag": etag, "last_modified": last_modified}
+
+    async def first(self, *, accept: str = "*/*") -> Answer:
+        """Return the answer for the source's own address, asked for only if it has changed.
+
+        Raises `NotModified`, which the kind lets through, and `CollectError`.
+        """
+        self.answer = await self.fetcher.fetch(
+            self.url, accept=accept, tally=self.tally, identity=self.identity, **self._validators
+        )
+        if self.answer.not_modified:
+            raise NotModified
+        return self.answer
+
+    async def fetch(self, url: str, *, accept: str = "*/*") -> Answer:
+        """Return the answer for a further address; raises `CollectError`."""
+        return await self.fetcher.fetch(url, accept=accept, tally=self.tally, identity=self.identity)
+
+    async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function that takes the processor long, in a thread; it must touch neither network nor database."""
+        return await asyncio.to_thread(function, *args, **kwargs)
