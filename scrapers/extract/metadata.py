@@ -52,13 +52,22 @@ class Metadata:
     methods: dict[str, str] = field(default_factory=dict)
 
 
-def read_metadata(tree: HtmlElement, url: str, *, complete: bool = True, now: datetime | None = None) -> Metadata:
+def read_metadata(
+    tree: HtmlElement,
+    url: str,
+    *,
+    complete: bool = True,
+    now: datetime | None = None,
+    head: Head | None = None,
+    statements: Statements | None = None,
+) -> Metadata:
     """Return what a page says of itself; `url` is where it came from, `now` the time that nothing lies far ahead of.
 
     Without `complete`, title, instant of publication and authors, which cost most, are left out: the source gave them.
+    `head` and `statements` are of the same page, if they were read already.
     """
     now = now or datetime.now(UTC)
-    head, statements = Head(tree), Statements(tree, url)
+    head, statements = head or Head(tree), statements or Statements(tree, url)
     found: dict[str, tuple[Any, str]] = {
         "url": _address(head, url),
         "site_name": _site_name(head, statements),

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 import trafilatura
 
 from scrapers.extract.encoding import decode
+from scrapers.extract.head import Head
+from scrapers.extract.jsonld import Statements
 from scrapers.extract.metadata import Metadata, read_metadata
 from scrapers.extract.text import read_text
+from scrapers.extract.titles import written_titles
 
-#: A character of a script that puts no spaces between words counts as a word, as word processors have it.
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
+#: Characters of scripts that put no spaces between words; each counts as a word, as word processors have it.
+_IDEOGRAPH = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"[{_IDEOGRAPH}]|[^\s{_IDEOGRAPH}]+")
 
 
 @dataclass(frozen=True)
@@ -42,14 +47,18 @@ def read_page(body: bytes, content_type: str, url: str, complete: bool = True) -
 
     `complete` as in `read_metadata`.
     """
-    tree = trafilatura.load_html(decode(body, content_type))
+    # Composed characters: a letter and its accent are one, whatever editor wrote the page.
+    html = unicodedata.normalize("NFC", decode(body, content_type))
+    tree = trafilatura.load_html(html)
     if tree is None:
         return None
-    metadata = read_metadata(tree, url, complete=complete)
-    text, method = read_text(tree, url)
+    head, statements = Head(tree), Statements(tree, url)
+    metadata = read_metadata(tree, url, complete=complete, head=head, statements=statements)
+    titles = [metadata.title, *written_titles(tree, head, statements)]
+    text, method = read_text(tree, html, url, titles, statements.article_text("articleBody"))
     return Page(text, metadata, method)
 
 
 def count_words(text: str) -> int:
     """Return the number of words; Chinese and Japanese characters count as one each."""
-    return sum(1 for _ in _WORD.finditer(text))
+    return sum(any(map(str.isalnum, word)) for word in _WORD.findall(text))

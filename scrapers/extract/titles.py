@@ -39,6 +39,16 @@ def find_title(tree: HtmlElement, head: Head, statements: Statements, sites: Ite
     return "", ""
 
 
+def written_titles(tree: HtmlElement, head: Head, statements: Statements) -> list[str]:
+    """Return all ways in which a page writes its title, as they stand."""
+    headings = [_shown(heading) for heading in tree.iter("h1")]
+    return [
+        statements.article_text("headline"),
+        *headings,
+        *(text for _, text in head.all("og:title", "twitter:title")),
+    ]
+
+
 def without_site(title: str, names: set[str]) -> str:
     """Return a title without a name of the site at its end or its beginning, set off by a dash, a bar or the like."""
     for match in reversed(list(_SEPARATORS.finditer(title))):
