@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
+from whitenoise.compress import Compressor
 
 from newss_project.unfold import UNFOLD  # noqa: F401  read by django-unfold
 
@@ -144,8 +145,12 @@ STORAGES = {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if env.bool("NEWSS_COMPRESS_STATIC", default=True)
+        else "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
     },
 }
+# Only a debugger reads them, and compressing them takes longer than all else.
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = (*Compressor.SKIP_COMPRESS_EXTENSIONS, "map")
 
 # Production answers over https only, unless a set-up without TLS (the demo on one machine) says otherwise.
 INSECURE_HTTP = env.bool("NEWSS_INSECURE_HTTP", default=DEBUG)

@@ -154,7 +154,10 @@ class OwnDatabase:
             return ""
         self.name = f"demo_{uuid.uuid4().hex[:12]}"
         self._execute(f"CREATE DATABASE {self.name}")
-        return urlsplit(self.server)._replace(path=f"/{self.name}").geturl()
+        return self._address(self.name)
+
+    def _address(self, name: str) -> str:
+        return urlsplit(self.server)._replace(path=f"/{name}").geturl()
 
     def __exit__(self, *_: Any) -> None:
         if self.server:
@@ -163,7 +166,7 @@ class OwnDatabase:
     def _execute(self, statement: str) -> None:
         import psycopg2
 
-        connection = psycopg2.connect(self.server)
+        connection = psycopg2.connect(self._address("postgres"))
         connection.autocommit = True
         connection.cursor().execute(statement)
         connection.close()
