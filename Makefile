@@ -8,7 +8,7 @@ SITE_PORT ?= 8700
 JOBS ?= 2
 export PORT SITE_PORT
 
-.PHONY: help demo run install install-dev test test-long check screenshots format lock clean
+.PHONY: bench-pages help demo run install install-dev test test-long check screenshots format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -61,6 +61,9 @@ check: install-dev  ## lint, format, types, templates, imports, migrations, depl
 
 screenshots: install-dev  ## take the README's pictures anew, from a demo of their own (needs Chromium)
 	$(BIN)/python docs/screenshots.py
+
+bench-pages: install-dev  ## time the admin's pages with 1,000,000 runs and 2,000,000 articles in PostgreSQL
+	$(BIN)/python -W ignore -m benchmarks.pages
 
 format: install-dev  ## format the code
 	$(BIN)/ruff check --fix .
