@@ -65,7 +65,7 @@ def of_form(form: Any) -> Preview:
 def of_schedule(schedule: Schedule) -> Preview:
     """Return the preview of a schedule, saved or not."""
     try:
-        times = schedule.next_fires(TIMES)
+        times, warnings = schedule.next_fires(TIMES), schedule.warnings()
     except (ValueError, KeyError) as error:
         return Preview(words=schedule.words(), errors=[str(error)])
-    return Preview(schedule.words(), times, zone=ZoneInfo(schedule.timezone))
+    return Preview(schedule.words(), times, warnings, zone=ZoneInfo(schedule.timezone))

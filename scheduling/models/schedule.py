@@ -397,11 +397,9 @@ class Schedule(models.Model):
     def warnings(self, at: datetime | None = None) -> list[str]:
         """Return what a person should know of the due times after `at` (now by default), each in a sentence.
 
-        For a schedule without errors, saved or not; a broken one has its `problem()` only.
+        For a schedule saved or not, also one whose job is still to be chosen. Raises what `trigger()` raises.
         """
         at = at or now()
-        if problem := self.problem():
-            return [problem]
         trigger = self.trigger()
         if trigger is None:
             return []
