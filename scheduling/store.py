@@ -156,6 +156,16 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
             if trigger is not None:
                 self._cache[schedule.pk] = Known(schedule, self._triggers.setdefault(trigger, trigger))
 
+    def trigger(self, schedule: Schedule) -> ScheduleTrigger | None:
+        """Return the trigger of a schedule that was remembered; None for one that is manual or broken."""
+        entry = self._cache.get(schedule.pk)
+        return entry.trigger if entry else None
+
+    def rows(self) -> list[tuple[str, bytes, datetime | None]]:
+        """Return id, state and due time of all job rows that are derived from schedules."""
+        jobs = DjangoJob.objects.filter(id__startswith=JOB_ID_PREFIX).order_by()
+        return list(jobs.values_list("id", "job_state", "next_run_time"))
+
     # What the fire path asks for; see `scheduling.fires.FireStore`.
 
     def next_due(self) -> datetime | None:
@@ -179,7 +189,7 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
             else:
                 changed.append(one.schedule_id)
         if changed:
-            self.remember(Schedule.objects.filter(pk__in=_listed(changed)))
+            self.remember(Schedule.objects.filter(pk__in=listed(changed)))
             found |= {key: self._cache[key] for key in changed if key in self._cache}
         return found
 
@@ -204,13 +214,13 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
 
     def active(self, schedule_ids: Collection[int]) -> dict[int, Active]:
         """Return the active runs of each schedule that has some, backfills aside."""
-        runs = Run.objects.active().filter(schedule__in=_listed(schedule_ids), backfill__isnull=True).order_by()
+        runs = Run.objects.active().filter(schedule__in=listed(schedule_ids), backfill__isnull=True).order_by()
         rows = runs.values_list("schedule_id").annotate(oldest=Min("id"), count=Count("id"))
         return {schedule_id: Active(oldest, count) for schedule_id, oldest, count in rows}
 
     def fired_before(self, schedule_ids: Collection[int]) -> Mapping[int, int]:
         """Return how many runs of each schedule were counted so far."""
-        states = ScheduleState.objects.filter(pk__in=_listed(schedule_ids))
+        states = ScheduleState.objects.filter(pk__in=listed(schedule_ids))
         return dict(states.values_list("pk", "fired"))
 
     def move(self, moves: list[Move]) -> set[int]:
@@ -257,7 +267,7 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
 
     def replace(self, schedule_ids: Collection[int], now: datetime) -> None:
         """Cancel the active runs of these schedules that have a newer one."""
-        replace_older(_listed(schedule_ids), now)
+        replace_older(listed(schedule_ids), now)
 
     # What APScheduler asks for.
 
@@ -340,7 +350,7 @@ def _insert_statement() -> tuple[str, list[tuple[str, Any]]]:
     return pattern.format(columns=", ".join(columns), values=", ".join(values)), constants
 
 
-def _listed(keys: Iterable[int]) -> RawSQL:
+def listed(keys: Iterable[int]) -> RawSQL:
     """Return a subquery of these keys as one parameter, however many they are."""
     text = json.dumps(list(keys))
     if connection.vendor == "postgresql":

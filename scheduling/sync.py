@@ -18,12 +18,16 @@ from django.db.models import Max
 from django_apscheduler.models import DjangoJob
 
 from scheduling import leader
+from scheduling.jobs import registry
 from scheduling.models import Cause, Run, Schedule, ScheduleChange
 from scheduling.models.schedule import JOB_ID_PREFIX
-from scheduling.store import CHUNK, ScheduleJobStore
+from scheduling.store import CHUNK, ScheduleJobStore, listed
 from scheduling.triggers import ScheduleTrigger
 
 logger = logging.getLogger(__name__)
+
+RowState = tuple[int, bool]
+"""What is remembered of a job row: the hash of its state, and whether it has no due time."""
 
 FUNCTION = "scheduling.jobs.execution:execute_scheduled_scraping"
 
@@ -34,16 +38,27 @@ class Sync:
     def __init__(self, scheduler: Any, store: ScheduleJobStore) -> None:
         self._scheduler = scheduler
         self._store = store
+        self._settled: dict[int, tuple[int, RowState | None]] = {}
 
     def everything(self, now: datetime) -> int:
-        """Compare all schedules with all jobs; return how many jobs were written or removed."""
+        """Compare all schedules with all jobs; return how many jobs were written or removed.
+
+        Only those are looked at closely whose version, or whose job row, is not what it was when they last agreed; so
+        the look that is taken each minute holds up no fire.
+        """
         with transaction.atomic():
             leader.check_epoch(self._store.epoch)
             changed_at = self._take_notes()
-            schedules = list(Schedule.objects.all())
-            known = {f"{JOB_ID_PREFIX}{schedule.pk}" for schedule in schedules}
-            orphans = DjangoJob.objects.filter(id__startswith=JOB_ID_PREFIX).values_list("id", flat=True)
-            removed = self._remove([job_id for job_id in orphans if job_id not in known])
+            versions = dict(Schedule.objects.order_by().values_list("pk", "version"))
+            rows = {row[0]: _row_state(*row[1:]) for row in self._store.rows()}
+            removed = self._remove([job_id for job_id in rows if _schedule_id(job_id) not in versions])
+            self._settled = {key: settled for key, settled in self._settled.items() if key in versions}
+            doubtful = [
+                key
+                for key, version in versions.items()
+                if key in changed_at or self._settled.get(key) != (version, rows.get(f"{JOB_ID_PREFIX}{key}"))
+            ]
+            schedules = Schedule.objects.filter(pk__in=listed(doubtful)) if doubtful else []
             return removed + self._apply(schedules, changed_at, now)
 
     def changes(self, now: datetime) -> int:
@@ -90,6 +105,9 @@ class Sync:
                 row = self._job_row(schedule, found, handled.get(schedule.pk), since, edited=edited)
             if row is not None:
                 written.append(row)
+            standing = row or found
+            state = _row_state(standing.job_state, standing.next_run_time) if standing else None
+            self._settled[schedule.pk] = schedule.version, state
         DjangoJob.objects.bulk_create(
             written,
             batch_size=CHUNK,
@@ -139,10 +157,16 @@ class Sync:
         return {key for key, limit in limits.items() if fired.get(key, 0) >= limit}
 
     def _trigger(self, schedule: Schedule) -> ScheduleTrigger | None:
-        if problem := schedule.problem():
+        if problem := self._problem(schedule):
             logger.warning("Schedule “%s” is broken: %s", schedule, problem)
             return None
-        return schedule.trigger()
+        return self._store.trigger(schedule)
+
+    def _problem(self, schedule: Schedule) -> str:
+        """Return what is wrong with a schedule; one that the store knows has a trigger that can be understood."""
+        if self._store.trigger(schedule) is not None and schedule.job in registry:
+            return ""
+        return schedule.problem()
 
     def _new_row(self, schedule: Schedule, trigger: ScheduleTrigger, due: datetime | None) -> DjangoJob:
         job = Job(
@@ -183,3 +207,12 @@ class Sync:
             rows = runs.values_list("schedule_id").annotate(due=Max("scheduled_for"), until=Max("missed_until"))
             last |= {schedule_id: max(due, until or due) for schedule_id, due, until in rows}
         return last
+
+
+def _row_state(job_state: bytes, next_run_time: datetime | None) -> RowState:
+    return hash(bytes(job_state)), next_run_time is None
+
+
+def _schedule_id(job_id: str) -> int | None:
+    number = job_id.removeprefix(JOB_ID_PREFIX)
+    return int(number) if number.isascii() and number.isdigit() else None

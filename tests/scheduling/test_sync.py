@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django_apscheduler.models import DjangoJob
 
+from scheduling.jobs import registry
 from scheduling.models import Schedule, ScheduleChange
 from tests import factories
 from tests.scheduling.test_fire_path import Clockwork
@@ -100,3 +102,30 @@ def test_a_foreign_job_in_the_same_table_is_left_alone() -> None:
     clockwork.sync.everything(now())
     assert clockwork.store.fire(now()).runs == []
     assert bytes(DjangoJob.objects.get().job_state) == b"theirs"
+
+
+def test_the_look_each_minute_reads_no_schedule_that_has_not_changed() -> None:
+    clockwork = Clockwork()
+    schedules = [factories.schedule() for _ in range(3)]
+    factories.schedule(trigger_kind="crontab", crontab="not a crontab")
+    assert clockwork.sync.everything(now()) == 3
+    with CaptureQueriesContext(connection) as captured:
+        assert clockwork.sync.everything(now()) == 0
+    assert not [query for query in captured.captured_queries if "interval_seconds" in query["sql"]]
+    Schedule.objects.filter(pk=schedules[0].pk).update(interval_seconds=7)
+    ScheduleChange.objects.all().delete()
+    DjangoJob.objects.filter(pk=schedules[1].job_id).update(next_run_time=None)
+    DjangoJob.objects.filter(pk=schedules[2].job_id).update(job_state=b"rubbish")
+    assert clockwork.sync.everything(now()) == 3, "a lost note, a lost time, a lost state"
+    assert clockwork.sync.everything(now()) == 0
+
+
+def test_a_job_that_is_no_longer_registered_ends_its_schedule_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    clockwork = Clockwork()
+    gone, good = factories.schedule(job="echo"), factories.schedule()
+    clockwork.sync.everything(now())
+    monkeypatch.delitem(registry._jobs, "echo")
+    restarted = Clockwork()
+    restarted.sync.everything(now())
+    assert (next_time(gone), next_time(good) is None) == (None, False)
+    assert "not registered" in gone.problem()
