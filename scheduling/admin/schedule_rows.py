@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import CharField, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Cast, Concat
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from django_apscheduler.models import DjangoJob
 from unfold.views import ChangeList as UnfoldChangeList
 
 from scheduling.jobs import registry
 from scheduling.models import Run, RunStatus, Schedule, SchedulerInstance
+from scheduling.models.schedule import JOB_ID_PREFIX
 
 BARS = 20
 """How many past runs of a schedule its row shows."""
@@ -86,3 +90,78 @@ def bars(runs: Sequence[Run]) -> list[dict[str, Any]]:
         height = max(5, round(24 * share))
         drawn.append({"x": place * 6, "y": 24 - height, "height": height, "status": RunStatus(run.status), "run": run})
     return drawn
+
+
+class PausedFilter(admin.SimpleListFilter):
+    """By whether a schedule is paused now."""
+
+    title = _("paused")
+    parameter_name = "paused"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Return paused and not."""
+        return [("1", _("paused")), ("0", _("not paused"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> QuerySet[Schedule]:
+        """Keep the schedules that are paused now, or the others."""
+        paused = Schedule.objects.paused(timezone.now()).values("pk")
+        match self.value():
+            case "1":
+                return queryset.filter(pk__in=paused)
+            case "0":
+                return queryset.exclude(pk__in=paused)
+        return queryset
+
+
+class LastStatusFilter(admin.SimpleListFilter):
+    """By how the newest run went."""
+
+    title = _("last result")
+    parameter_name = "last"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Return the statuses, and whether it ever ran."""
+        return [("bad", _("ended badly")), ("never", _("not run yet")), *RunStatus.choices]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> QuerySet[Schedule]:
+        """Keep the schedules whose newest run has the status."""
+        if self.value() is None:
+            return queryset
+        marked = queryset.annotate(last_status=Subquery(newest_run("status")))
+        match self.value():
+            case "bad":
+                return marked.filter(last_status__in=RunStatus.bad())
+            case "never":
+                return marked.filter(last_status__isnull=True)
+        return marked.filter(last_status=self.value())
+
+
+class JobFilter(admin.SimpleListFilter):
+    """By job, with its label."""
+
+    title = _("job")
+    parameter_name = "job"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Return the registered jobs."""
+        return registry.choices()
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> QuerySet[Schedule]:
+        """Keep the schedules of one job."""
+        return queryset.filter(job=self.value()) if self.value() else queryset
+
+
+def newest_run(column: str) -> QuerySet[Run, Any]:
+    """Return a subquery of one column of a schedule's newest run."""
+    return Run.objects.filter(schedule=OuterRef("pk")).order_by("-queued_at", "-id").values(column)[:1]
+
+
+ORDERINGS: dict[str, Any] = {
+    "last": Subquery(newest_run("queued_at")),
+    "next": Subquery(
+        DjangoJob.objects.filter(
+            pk=Concat(Value(JOB_ID_PREFIX), Cast(OuterRef("pk"), CharField()), output_field=CharField())
+        ).values("next_run_time")[:1]
+    ),
+}
+"""What the columns of the list are sorted by, where that is no field of the schedule: SQL, so that it goes over pages."""

@@ -23,7 +23,14 @@ from django.views.decorators.http import require_POST
 from scheduling.admin import coming_up, preview, steps
 from scheduling.admin.base import TabularInline, back, person, require, tell_started
 from scheduling.admin.schedule_form import ScheduleForm, parameter_field
-from scheduling.admin.schedule_rows import ScheduleChangeList, bars
+from scheduling.admin.schedule_rows import (
+    ORDERINGS,
+    JobFilter,
+    LastStatusFilter,
+    PausedFilter,
+    ScheduleChangeList,
+    bars,
+)
 from scheduling.admin.versions import CHANGE, VersionsAdmin
 from scheduling.jobs import registry
 from scheduling.models import FollowUp, Schedule
@@ -50,21 +57,6 @@ HOW = (
 )
 
 
-class JobFilter(admin.SimpleListFilter):
-    """By job, with its label."""
-
-    title = _("job")
-    parameter_name = "job"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        """Return the registered jobs."""
-        return registry.choices()
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> QuerySet[Schedule]:
-        """Keep the schedules of one job."""
-        return queryset.filter(job=self.value()) if self.value() else queryset
-
-
 class FollowUpInline(TabularInline):
     """The schedules that a schedule follows."""
 
@@ -84,7 +76,7 @@ class ScheduleAdmin(VersionsAdmin):
     form = ScheduleForm
     list_display = ("title", "what", "recent", "last_result", "next_run", "switch", "buttons")
     list_display_links = None
-    list_filter = ("enabled", "trigger_kind", JobFilter, "tags")
+    list_filter = ("enabled", PausedFilter, LastStatusFilter, "trigger_kind", JobFilter, "tags")
     search_fields = ("name", "description")
     ordering = ("name",)
     list_per_page = 50
@@ -111,17 +103,17 @@ class ScheduleAdmin(VersionsAdmin):
         """Return the job over its parameters in words."""
         return _cell("what", schedule, job=registry.label(schedule.job))
 
-    @admin.display(description=_("Last runs"))
+    @admin.display(description=_("Last runs"), ordering="-state__failures_in_row")
     def recent(self, schedule: Any) -> SafeString:
         """Return the last runs as bars."""
         return SafeString(render_to_string("scheduling/bars.html", {"bars": bars(schedule.recent)}))
 
-    @admin.display(description=_("Last result"))
+    @admin.display(description=_("Last result"), ordering=ORDERINGS["last"])
     def last_result(self, schedule: Any) -> SafeString:
         """Return how the newest run went, or is going."""
         return _cell("last", schedule, run=next(iter(schedule.recent), None))
 
-    @admin.display(description=_("Next run"))
+    @admin.display(description=_("Next run"), ordering=ORDERINGS["next"])
     def next_run(self, schedule: Schedule) -> SafeString:
         """Return when it is due next, or why it is not."""
         return _cell("next", schedule)
@@ -298,6 +290,7 @@ class ScheduleAdmin(VersionsAdmin):
             path("coming-up/", view(coming_up.view), name="scheduling_coming_up"),
             path("pause/", view(steps.pause), name="scheduling_schedule_pause"),
             path("hold/", view(steps.hold), name="scheduling_hold"),
+            path("<int:schedule_id>/run-with/", view(steps.run_with), name="scheduling_schedule_run_with"),
             path("<int:schedule_id>/resume/", view(steps.resume), name="scheduling_schedule_resume"),
             path("<int:schedule_id>/backfill/", view(steps.backfill), name="scheduling_schedule_backfill"),
             path("<int:schedule_id>/run/", view(self.run_view), name="scheduling_schedule_run"),

@@ -1,7 +1,9 @@
-"""The pages that ask for something before they act: pause (reason, until), hold everything, backfill (with preview)."""
+"""The pages that ask for something before they act: pause (reason, until), hold everything, backfill (with preview), run
+now with other parameters."""
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -19,13 +21,17 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 from unfold import widgets
 
-from scheduling.admin.base import back, person, require
-from scheduling.admin.fields import ZonedDateTimeField
-from scheduling.models import Backfill, BackfillOrder, BackfillWhich, Hold, Schedule
+from scheduling.admin.base import back, person, require, tell_started
+from scheduling.admin.fields import ZonedDateTimeField, in_unfolds_look
+from scheduling.jobs import registry
+from scheduling.models import Backfill, BackfillOrder, BackfillWhich, Hold, Run, Schedule
 
 PAUSE = "scheduling.pause_schedule"
 HOLD = "scheduling.hold_everything"
 BACKFILL = "scheduling.add_backfill"
+RUN = "scheduling.run_schedule"
+SETS_OF = 100
+"""Among how many of the newest runs of a schedule other sets of parameters are looked for."""
 PREVIEW_ROWS = 200
 """How many due times the preview of a backfill lists."""
 
@@ -195,3 +201,46 @@ def backfill(request: HttpRequest, schedule_id: int) -> HttpResponse:
         checked=request.method == "POST" and form.is_valid(),
         zone=schedule.timezone,
     )
+
+
+@require_http_methods(["GET", "POST"])
+def run_with(request: HttpRequest, schedule_id: int) -> HttpResponse:
+    """Run a schedule once with other parameters; it stays as it is. `set` names a past run to take them from."""
+    require(request, RUN)
+    schedule = get_object_or_404(Schedule, pk=schedule_id)
+    if schedule.job not in registry:
+        raise Http404(schedule.problem())
+    recent = recent_sets(schedule)
+    chosen = next((run for run in recent if str(run.pk) == request.GET.get("set")), None)
+    parameters = chosen.parameters if chosen else schedule.parameters
+    form = registry.get(schedule.job).form(request.POST or None, initial=parameters)
+    for field in form.fields.values():
+        in_unfolds_look(field)
+    if request.method == "POST" and (form.is_valid() or not form.fields):
+        run, created = schedule.run_now(
+            by=person(request),
+            parameters=form.to_parameters() if form.fields else {},
+            request_key=request.POST.get("request_key") or None,
+        )
+        tell_started(request, run, created=created)
+        return HttpResponseRedirect(run.get_absolute_url())
+    return _page(
+        request,
+        form,
+        title=_t("Run now"),
+        names=[schedule.name],
+        intro=_t("Runs once with these parameters. The schedule stays as it is."),
+        submit=_t("Run now"),
+        sets=[(run, registry.describe(run.job, run.parameters)) for run in recent],
+        request_key=uuid.uuid4().hex,
+    )
+
+
+def recent_sets(schedule: Schedule, shown: int = 5) -> list[Run]:
+    """Return the newest runs of a schedule with parameters that differ from its own and from each other."""
+    found: list[Run] = []
+    runs = Run.objects.filter(schedule=schedule, job=schedule.job).order_by("-queued_at", "-id")
+    for run in runs.only("job", "parameters", "queued_at")[:SETS_OF]:
+        if run.parameters != schedule.parameters and all(run.parameters != other.parameters for other in found):
+            found.append(run)
+    return found[:shown]

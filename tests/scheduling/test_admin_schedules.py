@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
-from scheduling.models import Cause, InstanceState, Run, RunStatus, Schedule, SchedulerInstance
+from scheduling.models import Cause, InstanceState, Run, RunStatus, Schedule, SchedulerInstance, ScheduleState
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -370,3 +370,41 @@ def test_the_form_of_a_new_schedule_proposes_sane_defaults_and_shows_what_they_m
     assert form["misfire_grace_time"].value() == 60
     assert form["jitter_seconds"].value() == 0
     assert form["interval_seconds"].value() == 900
+
+
+def names(client: Client, query: str) -> list[str]:
+    return [schedule.name for schedule in client.get(f"{LIST}?{query}").context["cl"].result_list]
+
+
+def test_the_list_is_filtered_by_pause_last_result_and_job(admin_client: Client, admin_user: Any) -> None:
+    now = timezone.now()
+    paused, failed, well = (factories.schedule(name=name) for name in ("Paused", "Failed", "Well"))
+    paused.pause(admin_user, "x")
+    for schedule, status in ((failed, RunStatus.FAILED), (well, RunStatus.FAILED), (well, RunStatus.SUCCEEDED)):
+        factories.run(schedule=schedule, status=status, started_at=now, finished_at=now)
+    assert names(admin_client, "paused=1") == ["Paused"]
+    assert names(admin_client, "paused=0") == ["Failed", "Well"]
+    assert names(admin_client, "last=bad") == ["Failed"]
+    assert names(admin_client, "last=succeeded") == ["Well"]
+    assert names(admin_client, "last=never") == ["Paused"]
+    assert names(admin_client, "job=echo") == []
+
+
+def test_the_list_is_sorted_by_last_and_next_run_and_by_failures(admin_client: Client) -> None:
+    now = timezone.now()
+    for hours, name in ((1, "B"), (3, "A"), (2, "C")):
+        schedule = factories.schedule(name=name)
+        factories.run(schedule=schedule, queued_at=now - timedelta(hours=hours))
+        DjangoJob.objects.create(id=schedule.job_id, next_run_time=now + timedelta(hours=hours), job_state=b"")
+        ScheduleState.objects.create(schedule=schedule, failures_in_row=hours)
+    # Columns: 1 schedule, 2 what, 3 last runs, 4 last result, 5 next run (0 is the box to select with).
+    assert names(admin_client, "o=-4") == ["B", "C", "A"]
+    assert names(admin_client, "o=5") == ["B", "C", "A"]
+    assert names(admin_client, "o=3") == ["A", "C", "B"]
+
+
+def test_the_preview_warns(admin_client: Client) -> None:
+    address = reverse("admin:scheduling_schedule_preview")
+    data = form_of(trigger_kind="interval", interval_seconds_count="1", interval_seconds_unit="1")
+    page = admin_client.post(address, data).content.decode()
+    assert "newss-warning" in page

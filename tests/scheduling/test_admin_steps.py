@@ -196,3 +196,36 @@ def test_combined_triggers_survive_being_shown_and_typed_again(stored: list[dict
 @given(st.lists(st.tuples(st.times(), st.times()).map(lambda pair: [f"{one:%H:%M}" for one in pair]), max_size=5))
 def test_blackouts_survive_being_shown_and_typed_again(stored: list[list[str]]) -> None:
     assert trigger_text.times_from_text(trigger_text.times_to_text(stored)) == stored
+
+
+@pytest.mark.django_db
+def test_a_schedule_runs_once_with_other_parameters_and_stays_as_it_is(admin_client: Client) -> None:
+    schedule = factories.schedule(job="echo", parameters={"text": "usual"}, concurrency_policy="allow")
+    address = reverse("admin:scheduling_schedule_run_with", args=[schedule.pk])
+    assert 'value="usual"' in admin_client.get(address).content.decode()
+    for _click in range(2):
+        answer = admin_client.post(address, {"text": "special", "request_key": "k1"})
+    run = Run.objects.get()
+    assert answer["Location"] == run.get_absolute_url()
+    assert run.parameters == {"text": "special"}
+    schedule.refresh_from_db()
+    assert schedule.parameters == {"text": "usual"}
+    page = admin_client.get(f"{address}?set={run.pk}").content.decode()
+    assert "text: special" in page
+    assert 'value="special"' in page
+
+
+@pytest.mark.django_db
+def test_other_parameters_that_are_wrong_are_said_at_their_field(admin_client: Client) -> None:
+    schedule = factories.schedule(job="sleep", parameters={"seconds": 0})
+    address = reverse("admin:scheduling_schedule_run_with", args=[schedule.pk])
+    assert set(admin_client.post(address, {"seconds": "-1"}).context["form"].errors) == {"seconds"}
+    assert not Run.objects.exists()
+
+
+@pytest.mark.django_db
+def test_running_with_other_parameters_needs_the_permission_to_run(client: Client) -> None:
+    schedule = factories.schedule()
+    client.force_login(factories.user("scheduling.change_schedule", "scheduling.view_schedule"))
+    address = reverse("admin:scheduling_schedule_run_with", args=[schedule.pk])
+    assert client.post(address).status_code == 403
