@@ -151,7 +151,7 @@ class JobFilter(admin.SimpleListFilter):
         return queryset.filter(job=self.value()) if self.value() else queryset
 
 
-def newest_run(column: str) -> QuerySet[Run, Any]:
+def newest_run(column: str) -> Any:
     """Return a subquery of one column of a schedule's newest run."""
     return Run.objects.filter(schedule=OuterRef("pk")).order_by("-queued_at", "-id").values(column)[:1]
 
@@ -164,4 +164,4 @@ ORDERINGS: dict[str, Any] = {
         ).values("next_run_time")[:1]
     ),
 }
-"""What the columns of the list are sorted by, where that is no field of the schedule: SQL, so that it goes over pages."""
+"""What columns of the list are sorted by that are no fields of the schedule; in SQL, so that it goes over pages."""

@@ -1,5 +1,4 @@
-"""The pages that ask for something before they act: pause (reason, until), hold everything, backfill (with preview), run
-now with other parameters."""
+"""The pages that ask before they act: pause, hold everything, backfill, run now with other parameters."""
 
 from __future__ import annotations
 
