@@ -22,6 +22,7 @@ from scheduling.models.run import Cause, Run
 from scheduling.models.state import Pause, ScheduleState, pause_words
 from scheduling.models.tag import Tag
 from scheduling.triggers import CalendarUnit, PlainFields, ScheduleTrigger, TriggerFields, TriggerKind
+from scheduling.triggers.base import SMALLEST_STEP
 from scheduling.triggers.fields import PLAIN_NAMES
 from scheduling.triggers.jitter import delay
 from scheduling.triggers.outlook import clock_warnings, duration_words, shortest_distance
@@ -443,10 +444,16 @@ class Schedule(models.Model):
             due = trigger.next_after(due)
 
     def next_run(self) -> datetime | None:
-        """Return the next due time (UTC), or None if the schedule is disabled, broken or has none left."""
-        if not self.enabled or self.problem():
+        """Return the next due time (UTC) that will be run; None for a schedule that is disabled, broken or at its end.
+
+        While it is paused, that is the first one from the end of the pause on; None if it has no end.
+        """
+        moment = now()
+        paused = self.is_paused(moment)
+        if not self.enabled or self.problem() or (paused and self.paused_until is None):
             return None
-        return next(iter(self.next_fires(1)), None)
+        after = self.paused_until - SMALLEST_STEP if paused and self.paused_until else moment
+        return next(iter(self.next_fires(1, after)), None)
 
     def delay(self, due: datetime) -> timedelta:
         """Return the jitter of one due time."""

@@ -130,6 +130,16 @@ def test_failures_pause_nothing_unless_asked_for() -> None:
     assert not ScheduleState.objects.note_end(factories.run(status=RunStatus.FAILED, finished_at=AT))
 
 
+def test_the_next_run_of_a_paused_schedule_comes_when_the_pause_is_over() -> None:
+    schedule = factories.schedule(interval_seconds=3600, start_at=AT)
+    assert schedule.next_run() is not None
+    schedule.pause(reason="too loud")
+    assert schedule.next_run() is None
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    schedule.pause(until=hour + hours(5))
+    assert schedule.next_run() == hour + hours(5)
+
+
 def test_a_paused_schedule_can_be_run_by_hand() -> None:
     schedule = factories.schedule()
     schedule.pause()
