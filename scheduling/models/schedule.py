@@ -17,9 +17,9 @@ from django.utils.timezone import now
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from scheduling import audit
+from scheduling.models.pausing import Pausable
 from scheduling.models.run import Cause, Run
-from scheduling.models.state import Pause, ScheduleState, pause_words
+from scheduling.models.state import Pause, ScheduleState
 from scheduling.models.tag import Tag
 from scheduling.triggers import CalendarUnit, PlainFields, ScheduleTrigger, TriggerFields, TriggerKind
 from scheduling.triggers.base import SMALLEST_STEP
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 JOB_ID_PREFIX = "schedule-"
-REASON_LENGTH = 200
-"""Characters of a reason that are kept."""
 
 
 class ConcurrencyPolicy(models.TextChoices):
@@ -128,7 +126,7 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
         )
 
 
-class Schedule(models.Model):
+class Schedule(Pausable):
     """What to run (a registered job and its parameters), when (a trigger in a zone) and how (an executor)."""
 
     name = models.CharField(_("name"), max_length=200, unique=True)
@@ -226,19 +224,6 @@ class Schedule(models.Model):
     pause_after_failures = models.PositiveSmallIntegerField(
         _("pause after failed runs in a row"), null=True, blank=True, help_text=_("Empty: never.")
     )
-
-    paused_at = models.DateTimeField(_("paused"), null=True, blank=True, editable=False)
-    paused_until = models.DateTimeField(_("paused until"), null=True, blank=True, editable=False)
-    paused_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        verbose_name=_("paused by"),
-        null=True,
-        blank=True,
-        editable=False,
-        on_delete=models.SET_NULL,
-        related_name="+",
-    )
-    pause_reason = models.CharField(_("reason of the pause"), max_length=200, blank=True, editable=False)
 
     created_at = models.DateTimeField(_("created"), default=now, editable=False)
     version = models.PositiveBigIntegerField(
@@ -478,73 +463,6 @@ class Schedule(models.Model):
             case ConcurrencyPolicy.QUEUE:
                 return 1 + self.queue_limit
         return math.inf
-
-    def is_paused(self, at: datetime | None = None) -> bool:
-        """Tell whether this schedule is paused at a moment (now by default)."""
-        return self.paused_at is not None and (self.paused_until is None or self.paused_until > (at or now()))
-
-    def pause_words(self) -> str:
-        """Return in words by whom and why this schedule is paused; empty when it is not."""
-        return pause_words(str(self.paused_by) if self.paused_by else "", self.pause_reason) if self.is_paused() else ""
-
-    def pause(
-        self, by: User | None = None, reason: str = "", until: datetime | None = None, *, at: datetime | None = None
-    ) -> None:
-        """Let no due time of this schedule become a run until it is resumed, by a person or at `until`.
-
-        A schedule that is paused already stays so from when it was, with the new reason and end. Runs go on, and can
-        still be started by hand. Raises `ValidationError` for an end that is not in the future.
-        """
-        at = at or now()
-        if until is not None and until <= at:
-            raise ValidationError({"until": gettext("The end of the pause must be in the future.")})
-        with transaction.atomic():
-            locked = Schedule.objects.select_for_update(no_key=True).get(pk=self.pk)
-            start = locked.paused_at if locked.is_paused(at) else at
-            if start != locked.paused_at:
-                self._keep_pause(locked, at)
-            self._set_pause(
-                paused_at=start, paused_by=by, pause_reason=reason.strip()[:REASON_LENGTH], paused_until=until
-            )
-            audit.note(by, self, gettext("Paused: %(reason)s") % {"reason": self.pause_reason or "–"})
-
-    def resume(self, by: User | None = None, *, at: datetime | None = None) -> bool:
-        """End the pause; return whether there was one.
-
-        The due times within it are not run afterwards: the next fire makes them one `missed` row that says why. A
-        pause that ended by itself before `at` ended when it was to end. Failed runs are counted anew.
-        """
-        at = at or now()
-        with transaction.atomic():
-            locked = Schedule.objects.select_for_update(no_key=True).get(pk=self.pk)
-            paused = locked.paused_at is not None
-            if paused:
-                self._keep_pause(locked, at)
-                self._set_pause(paused_at=None, paused_by=None, pause_reason="", paused_until=None)
-                ScheduleState.objects.filter(schedule=self).update(failures_in_row=0)
-                audit.note(by, self, gettext("Resumed"))
-        return paused
-
-    def ended_pause(self, at: datetime) -> Pause | None:
-        """Return, unsaved, the pause that ends at a moment, or ended before when it was to end; None without one."""
-        if self.paused_at is None:
-            return None
-        end = max(self.paused_at, min(at, self.paused_until or at))
-        return Pause(
-            schedule=self,
-            started_at=self.paused_at,
-            ended_at=end,
-            reason=self.pause_reason,
-            paused_by_id=self.paused_by_id,
-        )
-
-    def _keep_pause(self, locked: Schedule, at: datetime) -> None:
-        if pause := locked.ended_pause(at):
-            Pause.objects.bulk_create([pause], ignore_conflicts=True)
-
-    def _set_pause(self, **values: Any) -> None:
-        Schedule.objects.filter(pk=self.pk).update(**values)
-        self.refresh_from_db(fields=[*values, "version"])
 
     def run_now(
         self,
