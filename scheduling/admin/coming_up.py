@@ -70,10 +70,8 @@ def _row(week: forecast.Week, day: date, chosen: datetime | None) -> dict[str, A
 
 
 def _shade(count: int, week: forecast.Week) -> int:
-    """Return how dark an hour is: between the week's quietest and its busiest hour."""
-    if week.highest == week.lowest:
-        return 2
-    return 1 + round((SHADES - 1) * (count - week.lowest) / (week.highest - week.lowest))
+    """Return how dark an hour is: 2 for the week's usual hour, 5 for twice as many fires or more."""
+    return min(SHADES, max(1, round(2 + 3 * (count / week.usual - 1)))) if count else 0
 
 
 def _by_schedule(chosen: datetime, now: datetime) -> list[dict[str, Any]]:

@@ -49,6 +49,7 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
     search_fields = ("schedule_name", "outcome")
     ordering = ("-queued_at", "-id")
     show_full_result_count = False
+    view_on_site = False
     list_select_related = ("schedule", "requested_by")
     actions = ("cancel_many", "again_many")
 

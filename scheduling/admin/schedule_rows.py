@@ -7,15 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import CharField, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Cast, Concat
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django_apscheduler.models import DjangoJob
-from unfold.views import ChangeList as UnfoldChangeList
 
+from scheduling.admin.paging import QuietChangeList
 from scheduling.jobs import registry
 from scheduling.models import Run, RunStatus, Schedule, SchedulerInstance
 from scheduling.models.schedule import JOB_ID_PREFIX
@@ -59,12 +58,12 @@ def last_runs(schedules: Sequence[Schedule], count: int = BARS) -> dict[int, lis
     return found
 
 
-class ScheduleChangeList(UnfoldChangeList):  # type: ignore[misc]
+class ScheduleChangeList(QuietChangeList):
     """The list of schedules with, on each row, `what`, `next_due`, `recent` and `trouble`."""
 
     def get_results(self, request: HttpRequest) -> None:
         """Fetch one page."""
-        ChangeList.get_results(self, request)
+        super().get_results(request)
         page: list[Any] = list(self.result_list)  # type: ignore[has-type]
         words = registry.describe_all([(schedule.job, schedule.parameters) for schedule in page])
         due = next_runs(page, timezone.now())

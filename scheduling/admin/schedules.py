@@ -86,6 +86,7 @@ class ScheduleAdmin(VersionsAdmin):
     list_before_template = "scheduling/row_form.html"
     autocomplete_fields = ("tags",)
     warn_unsaved_form = True
+    view_on_site = False
 
     # ── the list ──
 
@@ -216,7 +217,7 @@ class ScheduleAdmin(VersionsAdmin):
                 _("When"),
                 {
                     "fields": list(preview.WHEN),
-                    "description": _("Times are in the schedule's time zone. What comes of them stands below."),
+                    "description": _("Times are in the schedule’s time zone; the preview says what comes of them."),
                     "classes": ["newss-when"],
                 },
             ),

@@ -35,7 +35,7 @@ def test_fires_are_counted_by_day_and_hour_from_now_on() -> None:
     assert found.by_hour[date(2026, 3, 5), 15] == 2
     assert found.by_hour[date(2026, 3, 4), 18] == 1
     assert (date(2026, 3, 4), 12) not in found.by_hour
-    assert found.highest == 2
+    assert found.usual == 1
 
 
 def test_days_and_hours_are_those_of_the_viewer() -> None:
