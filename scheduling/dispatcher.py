@@ -45,6 +45,7 @@ class Dispatcher(threading.Thread):
         self._lost = lost
         self._run_ended = ended
         self._recovered = 0.0
+        self._full_at = 0.0
         self._unheld: set[int] = set()
         self._bell = threading.Event()
         self._epoch: int | None = None
@@ -61,7 +62,12 @@ class Dispatcher(threading.Thread):
         self._epoch = None
 
     def ring(self) -> None:
-        """Look now."""
+        """Look now, at everything: something has changed in the database."""
+        self._full_at = 0.0
+        self._bell.set()
+
+    def place_is_free(self) -> None:
+        """Look now, for what may start: a run has ended."""
         self._bell.set()
 
     def stop(self) -> None:
@@ -94,17 +100,22 @@ class Dispatcher(threading.Thread):
 
     def _look(self, now: datetime) -> float:
         """Pass on cancellations, end runs without a process, start what may start; return seconds to the next look."""
-        self._pass_on_cancellations()
-        self._sweep()
+        in_full = time.monotonic() >= self._full_at
+        if in_full:
+            self._pass_on_cancellations()
+            self._sweep()
+            self._full_at = time.monotonic() + LONGEST_WAIT_SECONDS
         epoch = self._epoch
         if epoch is None:
             return LONGEST_WAIT_SECONDS
         self._recover()
         for executor in self._executors:
-            room = executor.free()
-            for run in runs.claim(executor.alias, room, self._instance, epoch, now):
+            if back := executor.take_back():
+                runs.hand_back_all(back, runs.no_place(executor.alias, executor.limit))
+            claimed = runs.claim(executor.alias, executor.room(), self._instance, epoch, now)
+            for run in claimed:
                 self._submit(executor, run)
-            if not executor.free():
+            if in_full and not executor.free() and not executor.room():
                 runs.say_wait(executor.alias, executor.limit, now)
         due = runs.waiting_since(now)
         if due is None:
@@ -142,14 +153,13 @@ class Dispatcher(threading.Thread):
            dead). A run that has just ended is among these for an instant, so only what is so at two looks counts.
         """
         # First the rows, then the executors: a run that ends between the two is then not taken for an orphan.
-        rows = list(Run.objects.running().filter(instance=self._instance))
+        rows = set(Run.objects.running().filter(instance=self._instance).values_list("pk", flat=True))
         held = {run.pk: executor for executor in self._executors for run in executor.running()}
-        for run in rows:
-            if run.pk not in held:
-                sentence = _("Its process ended while the database could not be reached.")
-                if ended := runs.end_dead(run, Outcome(RunStatus.FAILED, sentence)):
-                    self._run_ended(run.pk, ended)
-        unheld = held.keys() - {run.pk for run in rows}
+        for run in Run.objects.running().filter(pk__in=rows - held.keys(), instance=self._instance):
+            sentence = _("Its process ended while the database could not be reached.")
+            if ended := runs.end_dead(run, Outcome(RunStatus.FAILED, sentence)):
+                self._run_ended(run.pk, ended)
+        unheld = held.keys() - rows
         for run_id in unheld & self._unheld:
             logger.warning("Run %s is no longer this process's; it is stopped.", run_id)
             held[run_id].cancel(run_id)

@@ -199,7 +199,7 @@ class Engine:
                 scheduler._dispatch_event(event)
             else:
                 self._executions.listen(event)
-        self._dispatcher.ring()
+        self._dispatcher.place_is_free()
 
     def _beat(self) -> None:
         """Write the heartbeat, and notice when the leader lock is gone."""

@@ -17,12 +17,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from scheduling import leader
-from scheduling.ends import Outcome, cancelled, end, finish
+from scheduling.ends import CHUNK, Outcome, cancelled, end, finish
 from scheduling.jobs.spool import Spool
 from scheduling.models import Run, RunLog, RunStatus, SchedulerInstance
-
-CHUNK = 500
-"""Runs that are ended in one transaction: it holds no lock for long."""
 
 
 def claim(executor: str, limit: int, instance: SchedulerInstance, epoch: int, now: datetime) -> list[Run]:
@@ -45,15 +42,23 @@ def claim(executor: str, limit: int, instance: SchedulerInstance, epoch: int, no
         Run.objects.queued().filter(pk__in=ids).update(
             status=RunStatus.RUNNING, claim_token=token, instance=instance, started_at=now, wait_reason="", pid=None
         )
-        return list(Run.objects.running().filter(pk__in=ids, claim_token=token).order_by("id"))
+        # In the order of the queue; without what a run that begins does not have yet.
+        claimed = Run.objects.running().filter(pk__in=ids, claim_token=token)
+        rows = {run.pk: run for run in claimed.defer("summary", "traceback", "outcome", "progress_message")}
+        return [rows[run_id] for run_id in ids if run_id in rows]
+
+
+def no_place(executor: str, limit: int) -> str:
+    """Return in a sentence that a run waits for a free place of its executor."""
+    return _("Waits for a free place: all %(limit)d of the executor “%(executor)s” are in use.") % {
+        "limit": limit,
+        "executor": executor,
+    }
 
 
 def say_wait(executor: str, limit: int, now: datetime) -> None:
     """Tell on the runs that an executor has no room for what they wait for."""
-    reason = _("Waits for a free place: all %(limit)d of the executor “%(executor)s” are in use.") % {
-        "limit": limit,
-        "executor": executor,
-    }
+    reason = no_place(executor, limit)
     Run.objects.startable(now).filter(executor=executor).exclude(wait_reason=reason).update(wait_reason=reason)
 
 
@@ -80,6 +85,17 @@ def keep_log(run: Run, spool: Spool) -> None:
         # The update locks the row: the claim cannot change until the lines are in.
         if Run.objects.claimed(run.pk, run.claim_token).update(claim_token=run.claim_token):
             RunLog.objects.bulk_create(spool.missing(run.pk), batch_size=500)
+
+
+def hand_back_all(claimed: Collection[Run], reason: str) -> None:
+    """Put claimed runs that have not begun back into the queue."""
+    for token in {run.claim_token for run in claimed}:
+        ids = [run.pk for run in claimed if run.claim_token == token]
+        for start in range(0, len(ids), CHUNK):
+            held = Run.objects.running().filter(pk__in=ids[start : start + CHUNK], claim_token=token)
+            held.update(
+                status=RunStatus.QUEUED, claim_token="", started_at=None, instance=None, wait_reason=reason[:200]
+            )
 
 
 def end_dead(run: Run, outcome: Outcome) -> Run | None:

@@ -43,3 +43,11 @@ class Executor(ABC):
     def free(self) -> int:
         """Return how many more runs fit."""
         return max(0, self.limit - len(self.running()))
+
+    def room(self) -> int:
+        """Return how many runs to claim now; an executor may claim ahead of its free places."""
+        return self.free()
+
+    def take_back(self) -> list[Run]:
+        """Give up runs that were claimed ahead and do not get their turn; they go back into the queue."""
+        return []

@@ -1,43 +1,116 @@
-"""Runs in threads of the scheduler process: for short, trusted jobs. They can be asked to stop, not made to."""
+"""Runs in threads of the scheduler process: for short, trusted jobs. They can be asked to stop, not made to.
+
+Thousands of short runs a second must not cost a transaction each, so here runs are claimed ahead while they end
+quickly, begin without a word to the database (the claim has said it), and their ends are written together.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
+from queue import Empty, SimpleQueue
 
 from django.db import connection
 
-from scheduling.executors.base import Executor
+from scheduling.database import DatabaseAway, one_line
+from scheduling.ends import CHUNK, Finished, finish_many
+from scheduling.executors.base import Ended, Executor
 from scheduling.jobs.context import RunContext
-from scheduling.jobs.execution import execute_scheduled_scraping
+from scheduling.jobs.execution import execute_claimed
 from scheduling.models import ExecutorAlias, Run
 
 logger = logging.getLogger(__name__)
 
+QUICK_SECONDS = 0.3
+"""A run that takes no longer is quick: only after quick runs is anything claimed ahead."""
+AHEAD_FACTOR = 4
+"""See `FRESH_SECONDS`."""
+FRESH_SECONDS = 1.0
+"""As long after the last claim, so many times the quick runs that have ended since are claimed ahead."""
+MOST_AHEAD = 4_000
+"""So many runs are claimed ahead at most."""
+LONGEST_AHEAD_SECONDS = 0.5
+"""A run that was claimed ahead and has not begun after this goes back into the queue: what runs now is slow."""
+RETRY_SECONDS = 1.0
+"""Seconds before ends are written again when the database was away."""
+
 
 class ThreadExecutor(Executor):
-    """A pool of threads."""
+    """A pool of threads, and one that writes how their runs ended."""
 
     alias = ExecutorAlias.THREADS
 
-    def start(self) -> None:
-        """Make the pool."""
-        self._pool = ThreadPoolExecutor(self.limit, thread_name_prefix="run")
+    def __init__(self, limit: int, ended: Ended) -> None:
+        super().__init__(limit, ended)
         self._lock = threading.Lock()
-        self._runs: dict[int, Run] = {}
+        #: Claimed and not begun, with the time of `time.monotonic()` at which they were handed over.
+        self._waiting: dict[int, tuple[Run, float]] = {}
+        #: Begun, with the time at which they did.
+        self._executing: dict[int, tuple[Run, float]] = {}
+        #: Done, their end is being written.
+        self._ending: dict[int, Run] = {}
         self._contexts: dict[int, RunContext] = {}
+        #: Quick runs that have ended since the last batch was handed over, when that was, and whether it is going on.
+        self._quick = 0
+        self._batch_at = 0.0
+        self._in_batch = False
+        self._handed_over: SimpleQueue[int | None] = SimpleQueue()
+        self._finished: SimpleQueue[Finished | None] = SimpleQueue()
+
+    def start(self) -> None:
+        """Start the threads."""
+        self._writer = threading.Thread(target=self._write, name="ends", daemon=True)
+        self._writer.start()
+        for number in range(self.limit):
+            threading.Thread(target=self._work, name=f"run-{number}", daemon=True).start()
 
     def submit(self, run: Run) -> None:
-        """Begin to execute a claimed run in a thread."""
+        """Begin to execute a claimed run as soon as a thread is free."""
+        now = time.monotonic()
         with self._lock:
-            self._runs[run.pk] = run
-        self._pool.submit(self._execute, run)
+            if not self._in_batch:
+                self._quick, self._batch_at, self._in_batch = 0, now, True
+            self._waiting[run.pk] = run, now
+        self._handed_over.put(run.pk)
 
     def running(self) -> list[Run]:
-        """Return the runs in the pool's hands."""
+        """Return the runs in this executor's hands, until their ends are written."""
         with self._lock:
-            return list(self._runs.values())
+            begun = [*self._waiting.values(), *self._executing.values()]
+            return [*(run for run, _at in begun), *self._ending.values()]
+
+    def free(self) -> int:
+        """Return how many threads have nothing to do."""
+        with self._lock:
+            return max(0, self.limit - len(self._executing) - len(self._waiting))
+
+    def room(self) -> int:
+        """Return how many runs to claim: for the free threads, and ahead as many as the latest ones let expect.
+
+        Threads that have been at one run for long are no help to those that would wait.
+        """
+        now = time.monotonic()
+        with self._lock:
+            self._in_batch = False
+            slow = sum(now - at > QUICK_SECONDS for _run, at in self._executing.values())
+            elapsed = max(now - self._batch_at, 0.001)
+            # By their rate; a few that ended soon after they were handed over let expect more than that.
+            ahead = int(self._quick / elapsed * QUICK_SECONDS)
+            if elapsed < FRESH_SECONDS:
+                ahead = max(ahead, AHEAD_FACTOR * self._quick)
+            ahead = min(MOST_AHEAD, ahead * (self.limit - slow) // self.limit)
+            return max(0, self.limit + ahead - len(self._executing) - len(self._waiting))
+
+    def take_back(self) -> list[Run]:
+        """Return the runs that were claimed ahead and have waited too long for a thread; they will not begin here."""
+        late = time.monotonic() - LONGEST_AHEAD_SECONDS
+        with self._lock:
+            back = [run for run, at in self._waiting.values() if at < late]
+            for run in back:
+                del self._waiting[run.pk]
+        return back
 
     def cancel(self, run_id: int) -> None:
         """Ask the job to stop; it looks at its context when it likes."""
@@ -47,23 +120,76 @@ class ThreadExecutor(Executor):
             context.request_cancel()
 
     def stop(self) -> None:
-        """Take no more runs; threads that do not end are left to the end of the process."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Take no more runs and write the ends that are known; threads that go on are left to the process's end."""
+        with self._lock:
+            self._waiting.clear()
+        for _thread in range(self.limit):
+            self._handed_over.put(None)
+        self._finished.put(None)
+        self._writer.join(timeout=5)
+
+    def _work(self) -> None:
+        while (run_id := self._handed_over.get()) is not None:
+            with self._lock:
+                run, _at = self._waiting.pop(run_id, (None, 0.0))
+                if run is None:
+                    continue
+                self._executing[run_id] = run, time.monotonic()
+            self._execute(run)
 
     def _execute(self, run: Run) -> None:
         def keep(context: RunContext) -> None:
             with self._lock:
                 self._contexts[run.pk] = context
 
-        ended = None
+        finished = None
         try:
-            ended = execute_scheduled_scraping(run.schedule_id, run.pk, run.claim_token, on_context=keep)
+            finished = execute_claimed(run, keep)
         except Exception:
+            # The sweep for runs without an executor ends this one.
             logger.exception("Run %s could not be executed.", run.pk)
-        finally:
-            # Errors may have left the connection unusable; the next run makes its own.
-            connection.close()
-            with self._lock:
-                self._runs.pop(run.pk, None)
-                self._contexts.pop(run.pk, None)
-            self._ended(run.pk, ended)
+        # Errors may have left the connection unusable; the next run makes its own.
+        connection.close()
+        with self._lock:
+            _run, begun = self._executing.pop(run.pk)
+            self._contexts.pop(run.pk, None)
+            self._quick += time.monotonic() - begun <= QUICK_SECONDS
+            if finished is not None:
+                self._ending[run.pk] = run
+        if finished is None:
+            self._ended(run.pk, None)
+        else:
+            self._finished.put(finished)
+
+    def _write(self) -> None:
+        """Write ends, as many at a time as have come together; wait for a database that is away."""
+        ends: list[Finished | None] = []
+        while None not in ends:
+            ends = [self._finished.get()]
+            with contextlib.suppress(Empty):
+                while len(ends) < CHUNK:
+                    ends.append(self._finished.get_nowait())
+            self._write_batch([finished for finished in ends if finished is not None])
+        connection.close()
+
+    def _write_batch(self, batch: list[Finished]) -> None:
+        ended = self._patiently(batch) if batch else []
+        with self._lock:
+            for finished in batch:
+                self._ending.pop(finished.run.pk, None)
+        rows = {run.pk: run for run in ended}
+        for finished in batch:
+            self._ended(finished.run.pk, rows.get(finished.run.pk))
+
+    def _patiently(self, batch: list[Finished]) -> list[Run]:
+        while True:
+            try:
+                return finish_many(batch)
+            except DatabaseAway as error:
+                logger.warning("The ends of %s run(s) cannot be written yet: %s", len(batch), one_line(error))
+                connection.close()
+                time.sleep(RETRY_SECONDS)
+            except Exception:
+                # The sweep for runs without an executor ends them; the writer must go on.
+                logger.exception("The ends of %s run(s) cannot be written.", len(batch))
+                return []

@@ -87,7 +87,8 @@ class RunContext:
         self._closed = False
         self._claim_checked = time.monotonic()
         self._writer = threading.Thread(target=self._write_until_closed, name=f"run-{run.pk}-log", daemon=True)
-        self._started = False
+        self._starting = threading.Lock()
+        self._is_open = self._started = False
 
     @property
     def cancelled(self) -> bool:
@@ -160,11 +161,13 @@ class RunContext:
             self._progress |= {"progress_done": done, "progress_message": message[:200]}
             if total is not None:
                 self._progress["progress_total"] = total
+        self._start_writer()
 
     def count(self, **counts: int | str) -> None:
         """Report counts by name (they replace those of the same name), shown while the run goes on."""
         with self._lock:
             self._progress["summary"] = {**self._progress.get("summary", {}), **counts}
+        self._start_writer()
 
     def log(self, message: str, level: int = logging.INFO) -> None:
         """Write a line to the run's log; `level` as in `logging`."""
@@ -177,6 +180,7 @@ class RunContext:
                 except OSError as error:
                     logger.warning("Run %s: its log would not survive a kill: %s", self.run_id, error)
                     self._spool = None
+        self._start_writer()
 
     def flush(self) -> None:
         """Write what is buffered; keeps it for the next time when the database does not answer.
@@ -214,12 +218,23 @@ class RunContext:
             logger.warning("Run %s is no longer held by this process; it stops.", self.run_id)
             self.request_cancel(StopReason.NOT_HELD)
 
-    def open(self) -> None:
-        """Begin to write what the job reports, and to watch its time limit (called by the executor)."""
-        self._started = True
+    def open(self, *, lazily: bool = False) -> None:
+        """Begin to write what the job reports, and to watch its time limit (called by the executor).
+
+        `lazily`, where somebody else watches whether the run is held: only once there is something to write or watch,
+        so that a short job costs no thread.
+        """
+        self._is_open = True
         if self._limit is not None:
             self._deadline = time.monotonic() + self._limit
-        self._writer.start()
+        if not lazily or self._limit is not None:
+            self._start_writer()
+
+    def _start_writer(self) -> None:
+        with self._starting:
+            if self._is_open and not self._started:
+                self._started = True
+                self._writer.start()
 
     def close(self) -> None:
         """Write the rest and end the writer (called by the executor)."""

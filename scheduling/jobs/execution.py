@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import psutil
 from django.core.exceptions import ValidationError
@@ -18,7 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from scheduling.database import DatabaseAway, one_line
-from scheduling.ends import Outcome, cancelled, finish
+from scheduling.ends import Finished, Outcome, cancelled, finish
 from scheduling.jobs.context import RunCancelled, RunContext, StopReason
 from scheduling.jobs.registry import JobError, JobResult, registry
 from scheduling.jobs.spool import Spool
@@ -27,6 +28,8 @@ from scheduling.models import Run, RunStatus, Schedule
 
 logger = logging.getLogger(__name__)
 
+FRESH_CLAIM = timedelta(seconds=1)
+"""How long a claim is as good as a look at the row."""
 DATABASE_PATIENCE_SECONDS = 120.0
 """How long the begin and the end of a run wait for a database that went away."""
 
@@ -58,6 +61,30 @@ def execute_scheduled_scraping(
     outcome = _call(run, context)
     context.close()
     return _patiently(lambda: _end(run_id, claim_token, outcome), run_id)
+
+
+def execute_claimed(run: Run, on_context: Callable[[RunContext], None]) -> Finished | None:
+    """Execute a run just claimed by this very process; return how it ended, for its caller to write.
+
+    The claim itself says that the run has begun. One that was claimed longer ago (this process may have slept, and been
+    taken for dead) is looked at first; then None says that it is no longer held. `on_context` as above.
+    """
+    claimed_at = run.started_at
+    started = timezone.now()
+    if claimed_at is None or not timedelta(0) <= started - claimed_at < FRESH_CLAIM:
+        begun = _patiently(lambda: _begin(run.pk, run.claim_token), run.pk)
+        if begun is None:
+            logger.warning("Run %s was not started: it is no longer held under this claim.", run.pk)
+            return None
+        run = begun
+    context = RunContext(run)
+    on_context(context)
+    context.open(lazily=True)
+    outcome = _call(run, context)
+    context.close()
+    if outcome.status == RunStatus.CANCELLED:
+        outcome = replace(cancelled(run.pk), summary=outcome.summary, traceback=outcome.traceback)
+    return Finished(run, outcome, started, timezone.now())
 
 
 def _begin(run_id: int, claim_token: str) -> Run | None:
