@@ -8,7 +8,7 @@ SITE_PORT ?= 8700
 JOBS ?= 2
 export PORT SITE_PORT
 
-.PHONY: bench-pages help demo run install install-dev test test-long check screenshots format lock clean
+.PHONY: bench-pages help demo run install install-dev test test-long chaos check screenshots format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -46,6 +46,9 @@ test: install-dev  ## the tests, on SQLite and on a PostgreSQL that they start; 
 test-long: install-dev  ## everything at length
 	$(BIN)/python -X dev -m pytest -n $(JOBS)
 	$(BIN)/python -m tests.postgres $(BIN)/python -X dev -m pytest -n $(JOBS) -m "not anydb"
+
+chaos: install-dev  ## kill, stop and cut off schedulers on both databases, and prove that nothing is lost (some 20 min)
+	$(BIN)/python -m tests.chaos.driver
 
 check: install-dev  ## lint, format, types, templates, imports, migrations, deployment settings
 	$(BIN)/ruff check .

@@ -109,8 +109,8 @@ def fire(store: FireStore, now: datetime, epoch: int) -> Fired:
     1. Look without a lock; mostly nothing is due (SQLite would take its write lock for nothing).
     2. Check the epoch: a leader that slept and woke up cannot fire.
     3. While everything is held, nothing is decided.
-    4. Lock the due schedules; one that is disabled or paused stays as it is, one that an edit holds open is left for
-       the next look.
+    4. Lock the due schedules; one that is disabled or paused stays as it is; one that an edit holds open, or whose
+       trigger was edited and not brought into step yet, is left for the next look.
     5. Walk each trigger to the first time after `now`; apply the policies.
     6. Move the due times where the old one still stands; only moved schedules get their runs.
     7. Insert the runs; a due time that already has a row is passed over.
@@ -136,7 +136,7 @@ def fire(store: FireStore, now: datetime, epoch: int) -> Fired:
             store.replace(plan.replacing, now)
         next_due = store.next_due()
     if next_due is not None and next_due <= now:
-        # Left over: an edit holds it locked, or was committed meanwhile.
+        # Left over: an edit holds it locked, or was committed meanwhile and is brought into step next.
         next_due = now + LOCKED_RETRY
     return Fired(new, next_due)
 

@@ -174,24 +174,34 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
         return _aware(rows[0][0]) if rows else None
 
     def lock_due(self, now: datetime) -> list[Due]:
-        """Lock and return what is due, neither disabled nor paused, and not held by an open edit."""
+        """Lock and return what is due, neither disabled nor paused, and not held by an open edit.
+
+        A schedule that got another trigger since its job was last brought into step is left until it is: its stored due
+        time is one of the trigger before.
+        """
         rows = self._rows(_statement(DUE), [_text(now)])
-        return [Due(schedule_id, version, _aware(due)) for schedule_id, version, due in rows]
+        due = [Due(schedule_id, version, _aware(moment)) for schedule_id, version, moment in rows]
+        changed = [one.schedule_id for one in due if self._version(one.schedule_id) != one.version]
+        stale = self._read_again(changed) if changed else set()
+        return [one for one in due if one.schedule_id not in stale] if stale else due
 
     def known(self, due: Sequence[Due]) -> dict[int, Known]:
-        """Return the schedules at exactly these versions; those that changed are read anew, broken ones left out."""
-        found = {}
-        changed = []
-        for one in due:
-            entry = self._cache.get(one.schedule_id)
-            if entry is not None and entry.schedule.version == one.version:
-                found[one.schedule_id] = entry
-            else:
-                changed.append(one.schedule_id)
-        if changed:
-            self.remember(Schedule.objects.filter(pk__in=listed(changed)))
-            found |= {key: self._cache[key] for key in changed if key in self._cache}
-        return found
+        """Return the schedules as `lock_due` knows them; broken ones are left out."""
+        return {one.schedule_id: self._cache[one.schedule_id] for one in due if one.schedule_id in self._cache}
+
+    def _version(self, schedule_id: int) -> int | None:
+        entry = self._cache.get(schedule_id)
+        return entry.schedule.version if entry else None
+
+    def _read_again(self, schedule_ids: list[int]) -> set[int]:
+        """Read schedules that changed, and return those whose trigger is not the one that their job was made of."""
+        before = {key: self._cache[key] for key in schedule_ids if key in self._cache}
+        self.remember(Schedule.objects.filter(pk__in=listed(schedule_ids)))
+        stale = {
+            key: old for key, old in before.items() if key in self._cache and self._cache[key].trigger != old.trigger
+        }
+        self._cache |= stale
+        return set(stale)
 
     def holds(self, since: datetime) -> list[Interruption] | None:
         """Return the holds that ended after a moment; None while everything is held."""

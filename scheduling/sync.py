@@ -15,14 +15,16 @@ from typing import Any
 from apscheduler.job import Job
 from django.db import transaction
 from django.db.models import Max
+from django.utils.translation import ngettext
 from django_apscheduler.models import DjangoJob
 
 from scheduling import leader
 from scheduling.jobs import registry
-from scheduling.models import Cause, Run, Schedule, ScheduleChange
+from scheduling.models import Cause, Run, RunStatus, Schedule, ScheduleChange
 from scheduling.models.schedule import JOB_ID_PREFIX
+from scheduling.policies import NewRun
 from scheduling.store import CHUNK, ScheduleJobStore, listed
-from scheduling.triggers import ScheduleTrigger
+from scheduling.triggers import DueTimes, ScheduleTrigger
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +96,7 @@ class Sync:
         lost = [schedule for schedule in schedules if schedule.job_id not in rows]
         handled = self._last_due_times(lost)
         over = self._over(schedules)
-        written = []
+        written, passed = [], []
         for schedule in schedules:
             since = changed_at.get(schedule.pk, now)
             edited = schedule.pk in changed_at
@@ -102,12 +104,16 @@ class Sync:
             if schedule.pk in over:
                 row = self._without_time(found)
             else:
+                unfired = found.next_run_time if found is not None else None
                 row = self._job_row(schedule, found, handled.get(schedule.pk), since, edited=edited)
+                if found and row and unfired and unfired <= since and row.next_run_time != unfired:
+                    passed.append(self._passed(schedule, found, unfired, since))
             if row is not None:
                 written.append(row)
             standing = row or found
             state = _row_state(standing.job_state, standing.next_run_time) if standing else None
             self._settled[schedule.pk] = schedule.version, state
+        self._store.insert(passed, now)
         DjangoJob.objects.bulk_create(
             written,
             batch_size=CHUNK,
@@ -128,6 +134,7 @@ class Sync:
         2. Where the trigger is the same, the due time stays.
         3. A new or edited trigger, or one switched on again, counts from when that was done, not from when it was
            noticed.
+           Times by the trigger before, due until then and not fired, are a `missed` row.
         4. A lost row counts from the last due time that has a run; of an unreadable one the due time is kept.
         """
         trigger = self._trigger(schedule) if schedule.enabled else None
@@ -141,6 +148,24 @@ class Sync:
         if stored == trigger and (row.next_run_time is not None or trigger.next_after(since) is None):
             return None
         return self._new_row(schedule, trigger, trigger.next_after(since))
+
+    def _passed(self, schedule: Schedule, row: DjangoJob, unfired: datetime, since: datetime) -> NewRun:
+        """Return the `missed` row for due times by the trigger before an edit that nothing had fired until then."""
+        before = self._stored_trigger(row)
+        times = before.due_times(unfired, since) if before else DueTimes(unfired, None, unfired, 1)
+        return NewRun(
+            schedule.pk,
+            times.first,
+            RunStatus.MISSED,
+            outcome=ngettext(
+                "One due time had passed when the schedule was edited, and no scheduler had run it.",
+                "%(count)d due times had passed when the schedule was edited, and no scheduler had run them.",
+                times.count,
+            )
+            % {"count": times.count},
+            missed_until=times.latest,
+            missed_count=times.count,
+        )
 
     def _without_time(self, row: DjangoJob | None) -> DjangoJob | None:
         if row is None or row.next_run_time is None:

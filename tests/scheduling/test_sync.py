@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django_apscheduler.models import DjangoJob
 
 from scheduling.jobs import registry
-from scheduling.models import Schedule, ScheduleChange
+from scheduling.models import Cause, Run, RunStatus, Schedule, ScheduleChange
 from tests import factories
 from tests.scheduling.test_fire_path import Clockwork
 
@@ -46,6 +46,24 @@ def test_a_new_trigger_counts_from_the_edit() -> None:
     due = next_time(schedule)
     assert due is not None
     assert edited - timedelta(seconds=1) < due <= edited + timedelta(seconds=10)
+
+
+@pytest.mark.parametrize("change", [{"interval_seconds": 3600}, {"enabled": False}, {"trigger_kind": "manual"}])
+def test_due_times_that_passed_unfired_before_an_edit_are_a_missed_row(change: dict[str, object]) -> None:
+    clockwork = Clockwork()
+    start = now().replace(microsecond=0)
+    schedule = factories.schedule(interval_seconds=10, start_at=start - timedelta(hours=1))
+    clockwork.sync.changes(now())
+    # No scheduler fires what is due, then the schedule is edited.
+    DjangoJob.objects.update(next_run_time=start - timedelta(seconds=50))
+    Schedule.objects.filter(pk=schedule.pk).update(**change)
+    clockwork.sync.changes(now())
+    missed = Run.objects.get()
+    assert (missed.status, missed.schedule, missed.cause) == (RunStatus.MISSED, schedule, Cause.SCHEDULE)
+    assert missed.scheduled_for == start - timedelta(seconds=50)
+    assert missed.missed_until == missed.scheduled_for + timedelta(seconds=10 * (missed.missed_count - 1))
+    assert missed.missed_count >= 6
+    assert "had passed when the schedule was edited" in missed.outcome
 
 
 def test_a_disabled_schedule_has_no_due_time_and_comes_back_when_enabled() -> None:
