@@ -142,7 +142,8 @@ class Collection:
                 error = CollectError(FailureClass.INTERNAL, _t("Internal error; the log tells more."))
             if error is not None:
                 status = ResultStatus.FAILED
-                await self._database.run(source.failed, error)
+                if error.failure is not FailureClass.NO_QUERY:
+                    await self._database.run(source.failed, error)
             result = _result(progress, status, error, self._context.run_id)
             result.started_at, result.finished_at = started, max(started, timezone.now())
             result = await self._database.run(_save, result)
@@ -152,16 +153,21 @@ class Collection:
     async def _collect(self, progress: Progress) -> ResultStatus:
         """Poll a source, deal with each of its items, and note what the next poll may rely on."""
         source, scope = progress.source, self._query.key
-        etag, last_modified = source.validators(scope)
+        query = str(self._context.parameters.get("query") or "")
+        url = source.address_for(query)
+        etag, last_modified = source.validators(scope, url)
+        caught_up = source.is_caught_up(scope, url)
         poll = Poll(
             self._fetcher,
-            url=source.url,
+            url=url,
             identity=Identity(home=source.url),
             tally=progress.tally,
             options=source.options,
+            query=query,
             etag=etag,
             last_modified=last_modified,
-            caught_up=source.is_caught_up(scope),
+            caught_up=caught_up,
+            pages=source.page_validators if caught_up else None,
         )
         listings = cast(AsyncGenerator[Listing], registry.get(source.kind).poll(poll))
         try:
@@ -173,13 +179,16 @@ class Collection:
         finally:
             progress.http_status = poll.answer.status if poll.answer else None
         if progress.all_failed() is None:
-            answer = poll.answer
+            # Validators of an answer that does not stand for all that the source holds would hide what changes there.
+            answer = poll.answer if poll.first_covers_all else None
             await self._database.run(
                 source.polled,
                 etag=answer.etag if answer else "",
                 last_modified=answer.last_modified if answer else "",
                 scope=scope,
+                basis=url,
                 complete=progress.complete(),
+                pages=poll.pages,
             )
         return ResultStatus.OK
 
@@ -189,6 +198,12 @@ class Collection:
             if listing.more:
                 # Until the last one is dealt with, nobody may rely on what the first one says.
                 await self._database.run(progress.source.begin_pages)
+            for selector in listing.unmatched:
+                self._context.log(
+                    _t("%(source)s: the selector finds nothing in any item: %(selector)s")
+                    % {"source": progress.source, "selector": selector},
+                    logging.WARNING,
+                )
             poll.found_new = await self._items(progress, listing)
             if listing.more and self._limit is not None and progress.counts[Outcome.NEW] >= self._limit:
                 progress.cut_short = True

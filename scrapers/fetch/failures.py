@@ -51,6 +51,10 @@ class FailureClass(models.TextChoices):
     EMPTY = "empty", _("empty answer")
     #: The answer is something else than a feed.
     NOT_A_FEED = "not_a_feed", _("not a feed")
+    #: A selector or an expression of the source finds nothing.
+    NO_MATCH = "no_match", _("selector finds nothing")
+    #: The source's address wants a query, and there is none.
+    NO_QUERY = "no_query", _("query needed")
     #: The answer is something else than a page of text.
     NOT_A_PAGE = "not_a_page", _("not a page")
     #: No article text was found on the page.

@@ -3,8 +3,14 @@
 from scrapers.kinds.base import Item, Kind, Listing, registry
 from scrapers.kinds.feed import FeedKind
 from scrapers.kinds.forms import OptionsForm
+from scrapers.kinds.json_api import JSONKind
+from scrapers.kinds.listing import ListingKind
 from scrapers.kinds.poll import NotModified, Poll
+from scrapers.kinds.sitemap import SitemapKind
 
 registry.add(FeedKind())
+registry.add(SitemapKind())
+registry.add(ListingKind())
+registry.add(JSONKind())
 
 __all__ = ["Item", "Kind", "Listing", "NotModified", "OptionsForm", "Poll", "registry"]

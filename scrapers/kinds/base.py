@@ -44,12 +44,17 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What one answer of a source holds; `more` says that the kind means to yield a further listing after it."""
+    """What one answer of a source holds.
+
+    `more` says that the kind means to yield a further listing after it; `unmatched` names the selectors ("title: h2")
+    that found nothing in any item.
+    """
 
     title: str = ""
     language: str = ""
     items: tuple[Item, ...] = field(default=())
     more: bool = False
+    unmatched: tuple[str, ...] = ()
 
 
 class Kind(ABC):

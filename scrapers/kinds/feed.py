@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 import calendar
-import codecs
 import json
-import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
-from html import unescape
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 import feedparser
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
-from scrapers.extract.addresses import is_fetchable
 from scrapers.extract.names import clean_names
 from scrapers.extract.times import parse_time
 from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.kinds.base import Item, Kind, Listing
 from scrapers.kinds.poll import Poll
-
-_DOCTYPE = re.compile(rb"<!DOCTYPE[^>\[]*(\[.*?\]\s*)?>", re.IGNORECASE | re.DOTALL)
-_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
-#: How XML begins in encodings that are not made of ASCII; UTF-32 first, whose mark begins like that of UTF-16.
-_WIDE = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-    (b"<\0\0\0", "utf-32-le"),
-    (b"\0\0\0<", "utf-32-be"),
-    (b"<\0", "utf-16-le"),
-    (b"\0<", "utf-16-be"),
-)
-_TAG = re.compile(r"<[^>]*>")
+from scrapers.kinds.reading import address, as_utf8, is_blank, plain, scalar, without_doctype
 
 
 class FeedKind(Kind):
@@ -61,7 +42,7 @@ class FeedKind(Kind):
 
         Raises `CollectError`: `EMPTY` for a body of nothing, `NOT_A_FEED` for something else.
         """
-        if not body.strip(b"\xef\xbb\xbf \t\r\n\0"):
+        if is_blank(body):
             raise CollectError(FailureClass.EMPTY, _t("The answer is empty."))
         if body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
             return _read_json(body, url)
@@ -69,11 +50,9 @@ class FeedKind(Kind):
 
 
 def _read_xml(body: bytes, url: str, content_type: str) -> Listing:
-    body, content_type = _as_utf8(body, content_type)
-    # A document type is of no use in a feed and the only way to declare entities: without it there are none to expand.
-    safe = _DOCTYPE.sub(b"", body, count=1) if b"<!" in body[:4096] else body
+    body, content_type = as_utf8(body, content_type)
     parsed = feedparser.parse(
-        safe,
+        without_doctype(body),
         response_headers={"content-type": content_type, "content-location": url},
         sanitize_html=False,
         resolve_relative_uris=False,
@@ -82,16 +61,7 @@ def _read_xml(body: bytes, url: str, content_type: str) -> Listing:
         raise CollectError(FailureClass.NOT_A_FEED, _t("The answer is not a feed."))
     language = str(parsed.feed.get("language", ""))[:20]
     items = tuple(_xml_item(entry, url, language) for entry in parsed.entries)
-    return Listing(title=_plain(parsed.feed.get("title", "")), language=language, items=items)
-
-
-def _as_utf8(body: bytes, content_type: str) -> tuple[bytes, str]:
-    """Return a body in UTF-16 or UTF-32 in UTF-8, in which a document type can be seen; any other as it is."""
-    name = next((name for start, name in _WIDE if body.startswith(start)), None)
-    if name is None:
-        return body, content_type
-    text = _DECLARATION.sub("", body.decode(name, "replace").lstrip("\ufeff"), count=1)
-    return text.encode(), "application/xml; charset=utf-8"
+    return Listing(title=plain(parsed.feed.get("title", "")), language=language, items=items)
 
 
 def _xml_item(entry: Any, base: str, language: str) -> Item:
@@ -101,9 +71,9 @@ def _xml_item(entry: Any, base: str, language: str) -> Item:
     contents = [str(part.get("value", "")) for part in entry.get("content", ())]
     return Item(
         guid=str(entry.get("id", ""))[:2000],
-        url=_address(_entry_link(entry), base),
-        title=_plain(entry.get("title", "")),
-        summary=_plain(entry.get("summary", "")),
+        url=address(_entry_link(entry), base),
+        title=plain(entry.get("title", "")),
+        summary=plain(entry.get("summary", "")),
         content=max(contents, key=len, default=""),
         published=published or updated,
         updated=updated,
@@ -111,7 +81,7 @@ def _xml_item(entry: Any, base: str, language: str) -> Item:
         authors=clean_names(_entry_authors(entry)),
         tags=tuple(str(tag.get("term") or "") for tag in entry.get("tags", ()) if tag.get("term")),
         language=str(entry.get("language", "") or language)[:20],
-        image=_address(_entry_image(entry), base),
+        image=address(_entry_image(entry), base),
     )
 
 
@@ -130,9 +100,9 @@ def _entry_authors(entry: Any) -> list[str]:
 def _entry_image(entry: Any) -> str:
     for picture in (*entry.get("media_content", ()), *entry.get("media_thumbnail", ()), *entry.get("enclosures", ())):
         kind = str(picture.get("type") or picture.get("medium") or "image")
-        address = picture.get("url") or picture.get("href")
-        if address and kind.startswith("image"):
-            return str(address)
+        where = picture.get("url") or picture.get("href")
+        if where and kind.startswith("image"):
+            return str(where)
     return ""
 
 
@@ -162,63 +132,36 @@ def _read_json(body: bytes, url: str) -> Listing:
     version = feed.get("version")
     if not (isinstance(version, str) and "jsonfeed.org" in version):
         raise CollectError(FailureClass.NOT_A_FEED, _t("The answer is JSON, but does not say that it is a JSON Feed."))
-    language = _text(feed.get("language"))[:20]
+    language = scalar(feed.get("language"))[:20]
     usual = _json_authors(feed)
     items = tuple(_json_item(entry, url, language, usual) for entry in feed["items"] if isinstance(entry, dict))
-    return Listing(title=_text(feed.get("title")), language=language, items=items)
+    return Listing(title=scalar(feed.get("title")), language=language, items=items)
 
 
 def _json_item(entry: Mapping[str, Any], base: str, language: str, usual: list[str]) -> Item:
-    published, published_zone = parse_time(_text(entry.get("date_published")))
-    updated, updated_zone = parse_time(_text(entry.get("date_modified")))
-    identifier = _text(entry.get("id"))
+    published, published_zone = parse_time(scalar(entry.get("date_published")))
+    updated, updated_zone = parse_time(scalar(entry.get("date_modified")))
+    identifier = scalar(entry.get("id"))
     return Item(
         guid=identifier[:2000],
-        url=_address(_text(entry.get("url") or entry.get("external_url")) or identifier, base, relative=False),
-        title=_plain(_text(entry.get("title"))),
-        summary=_plain(_text(entry.get("summary"))),
-        content=_text(entry.get("content_html") or entry.get("content_text")),
+        url=address(scalar(entry.get("url") or entry.get("external_url")) or identifier, base, relative=False),
+        title=plain(scalar(entry.get("title"))),
+        summary=plain(scalar(entry.get("summary"))),
+        content=scalar(entry.get("content_html") or entry.get("content_text")),
         published=published or updated,
         updated=updated,
         zone_known=published_zone if published else updated_zone,
         authors=clean_names(_json_authors(entry) or usual),
         tags=tuple(str(tag) for tag in _list(entry.get("tags")) if tag),
-        language=(_text(entry.get("language")) or language)[:20],
-        image=_address(_text(entry.get("image") or entry.get("banner_image")), base),
+        language=(scalar(entry.get("language")) or language)[:20],
+        image=address(scalar(entry.get("image") or entry.get("banner_image")), base),
     )
 
 
 def _json_authors(entry: Mapping[str, Any]) -> list[str]:
     people = [*_list(entry.get("authors")), entry.get("author")]
-    return [_text(person.get("name")) for person in people if isinstance(person, dict) and person.get("name")]
+    return [scalar(person.get("name")) for person in people if isinstance(person, dict) and person.get("name")]
 
 
 def _list(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list) else ()
-
-
-def _text(value: Any) -> str:
-    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
-
-
-def _address(value: str, base: str, *, relative: bool = True) -> str:
-    """Return an absolute address that may be fetched, or an empty string."""
-    value = "".join(value.split()) if "\n" in value or "\t" in value else value.strip()
-    if not value:
-        return ""
-    try:
-        if urlsplit(value).scheme and not is_fetchable(value):
-            return ""
-        address = urljoin(base, value) if relative else value
-    except ValueError:
-        return ""
-    # feedparser resolves an address of nothing to that of the feed.
-    return address if is_fetchable(address) and address != base else ""
-
-
-def _plain(value: Any) -> str:
-    """Return text without tags, entities and runs of white space.
-
-    A title may hold markup twice escaped; what looks like a tag is dropped, the words in it stay.
-    """
-    return " ".join(unescape(_TAG.sub(" ", str(value))).split())

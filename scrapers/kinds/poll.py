@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+MAX_PAGES_KNOWN = 200
+"""Further addresses whose validators are kept for each source."""
+MAX_VALIDATOR_LENGTH = 600
 
 
 class NotModified(Exception):
@@ -23,7 +28,8 @@ class Poll:
 
     `url` is where to begin, a run's query already in it; `query` is that query as it was typed. `caught_up` tells that
     the last poll with the same address, options and query dealt with everything there was; `found_new`, whether the
-    listing that was yielded last held anything that was not known.
+    listing that was yielded last held anything that was not known. A kind whose first answer may stay the same while
+    further ones change sets `first_covers_all` to false: then it is asked for unconditionally the next time.
     """
 
     def __init__(
@@ -38,6 +44,7 @@ class Poll:
         etag: str = "",
         last_modified: str = "",
         caught_up: bool = False,
+        pages: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.fetcher = fetcher
         self.url = url
@@ -48,6 +55,9 @@ class Poll:
         self.caught_up = caught_up
         self.found_new = True
         self.answer: Answer | None = None
+        self.pages: dict[str, tuple[str, str]] = {}
+        self.first_covers_all = True
+        self._known_pages = dict(pages or {})
         self._validators = {"etag": etag, "last_modified": last_modified}
 
     async def first(self, *, accept: str = "*/*") -> Answer:
@@ -62,9 +72,21 @@ class Poll:
             raise NotModified
         return self.answer
 
-    async def fetch(self, url: str, *, accept: str = "*/*") -> Answer:
-        """Return the answer for a further address; raises `CollectError`."""
-        return await self.fetcher.fetch(url, accept=accept, tally=self.tally, identity=self.identity)
+    async def fetch(self, url: str, *, accept: str = "*/*", conditional: bool = False) -> Answer:
+        """Return the answer for a further address; raises `CollectError`.
+
+        With `conditional` it may be "not modified" since a poll that dealt with everything.
+        """
+        etag, last_modified = self._known_pages.get(url, ("", "")) if conditional else ("", "")
+        answer = await self.fetcher.fetch(
+            url, accept=accept, etag=etag, last_modified=last_modified, tally=self.tally, identity=self.identity
+        )
+        self.answer = self.answer or answer
+        if conditional:
+            kept = (etag, last_modified) if answer.not_modified else (answer.etag, answer.last_modified)
+            if any(kept) and len(self.pages) < MAX_PAGES_KNOWN and len("".join(kept)) <= MAX_VALIDATOR_LENGTH:
+                self.pages[url] = kept
+        return answer
 
     async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function that takes the processor long, in a thread; it must touch neither network nor database."""

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
 from scrapers.fetch.failures import CollectError, FailureClass
+
+QUERY = "{query}"
+"""What stands in an address for the query of a run."""
 
 
 def validate_source_url(value: str) -> None:
@@ -109,7 +114,9 @@ class Source(models.Model):
         unique=True,
         validators=[validate_source_url],
         error_messages={"unique": _("There is already a source with this address.")},
-        help_text=_("The address of an RSS, Atom or JSON feed."),
+        help_text=_(
+            "The address of a feed, a sitemap, a page that lists articles, or an API; {query} for a run's query."
+        ),
     )
     options = models.JSONField(
         _("options"),
@@ -127,6 +134,12 @@ class Source(models.Model):
         blank=True,
         editable=False,
         help_text=_("Under which address and query everything of the validated answer was dealt with."),
+    )
+    page_validators = models.JSONField(
+        default=dict,
+        blank=True,
+        editable=False,
+        help_text=_("ETag and Last-Modified of further addresses, under the same key."),
     )
     last_polled_at = models.DateTimeField(_("last polled"), null=True, blank=True, editable=False)
     last_success_at = models.DateTimeField(_("last success"), null=True, blank=True, editable=False)
@@ -180,6 +193,22 @@ class Source(models.Model):
         except ValidationError as error:
             messages = [f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items()]
             raise ValidationError({"options": messages}) from error
+        if QUERY in self.url and not kind.takes_query:
+            words = _("Sources of this kind take no {query} in their address.")
+            raise ValidationError({"url": words})
+
+    def address_for(self, query: str) -> str:
+        """Return the address to ask, with a query in it where it wants one.
+
+        Raises `CollectError` (`NO_QUERY`) if it wants one and there is none.
+        """
+        if QUERY not in self.url:
+            return self.url
+        if not query.strip():
+            raise CollectError(
+                FailureClass.NO_QUERY, _t("The address of the source needs a query, and this run has none.")
+            )
+        return self.url.replace(QUERY, quote(query.strip(), safe=""))
 
     @property
     def health(self) -> SourceHealth:
@@ -190,17 +219,18 @@ class Source(models.Model):
             return SourceHealth.FAILING
         return SourceHealth.HEALTHY if self.last_polled_at else SourceHealth.NEW
 
-    def validators(self, scope: str = "") -> tuple[str, str]:
+    def validators(self, scope: str = "", basis: str = "") -> tuple[str, str]:
         """Return (ETag, Last-Modified) to ask with, or two empty strings.
 
-        They are given only if everything of the answer they stand for was dealt with under the address of now, and
-        under no query or under the same `scope` (a query); otherwise "not modified" would hide what was left out.
+        They are given only if everything of the answer they stand for was dealt with, under the same address, options
+        and `basis` (whatever else decides what an answer holds) and under no query or the same `scope` (a query);
+        otherwise "not modified" would hide what was left out.
         """
-        return (self.etag, self.last_modified) if self.is_caught_up(scope) else ("", "")
+        return (self.etag, self.last_modified) if self.is_caught_up(scope, basis) else ("", "")
 
-    def is_caught_up(self, scope: str = "") -> bool:
-        """Tell whether the last poll under this `scope` dealt with everything there was."""
-        return self.validators_key in (self._validators_key(""), self._validators_key(scope))
+    def is_caught_up(self, scope: str = "", basis: str = "") -> bool:
+        """Tell whether the last poll under this `scope` and `basis` dealt with everything there was."""
+        return self.validators_key in (self._validators_key("", basis), self._validators_key(scope, basis))
 
     def begin_pages(self) -> None:
         """Note that several listings are on their way: until `polled`, nothing of the source counts as dealt with."""
@@ -208,12 +238,22 @@ class Source(models.Model):
             self.etag, self.last_modified, self.validators_key = "", "", ""
             Source.objects.filter(pk=self.pk).update(etag="", last_modified="", validators_key="")
 
-    def polled(self, *, etag: str, last_modified: str, scope: str = "", complete: bool = True) -> None:
+    def polled(
+        self,
+        *,
+        etag: str,
+        last_modified: str,
+        scope: str = "",
+        basis: str = "",
+        complete: bool = True,
+        pages: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         """Note a poll that was answered in full; without `complete` the next one asks unconditionally."""
         fits = complete and len(etag) <= 500 and len(last_modified) <= 100
         self.etag, self.last_modified = (etag, last_modified) if fits else ("", "")
-        self.validators_key = self._validators_key(scope) if fits else ""
-        self._succeeded("etag", "last_modified", "validators_key")
+        self.validators_key = self._validators_key(scope, basis) if fits else ""
+        self.page_validators = dict(pages or {}) if fits else {}
+        self._succeeded("etag", "last_modified", "validators_key", "page_validators")
 
     def not_modified(self) -> None:
         """Note a poll that brought nothing new."""
@@ -244,7 +284,7 @@ class Source(models.Model):
         # By UPDATE of what a poll may change only: a person may edit or delete the source meanwhile.
         Source.objects.filter(pk=self.pk).update(**{name: getattr(self, name) for name in names})
 
-    def _validators_key(self, scope: str) -> str:
-        """Return what a poll depends on: where the options change, everything is to be looked at again."""
-        options = json.dumps(self.options, sort_keys=True)
-        return hashlib.sha256(f"{self.kind}\n{self.url}\n{options}\n{scope}".encode()).hexdigest()
+    def _validators_key(self, scope: str, basis: str) -> str:
+        """Return what a poll depends on: where that changes, everything is to be looked at again."""
+        parts = (self.kind, self.url, json.dumps(self.options, sort_keys=True), basis, scope)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()

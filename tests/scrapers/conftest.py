@@ -110,6 +110,8 @@ class LocalServer:
     routes: dict[str, Handler] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     port: int = 0
+    #: Whether what was asked for with the ETag that it has is answered by 304.
+    conditional: bool = False
 
     def url(self, path: str = "/") -> str:
         """Return an address of this server."""
@@ -120,7 +122,9 @@ class LocalServer:
         data = body.encode() if isinstance(body, str) else body
         named = {name.replace("_", "-"): value for name, value in headers.items()}
 
-        async def handler(_request: web.Request) -> web.Response:
+        async def handler(request: web.Request) -> web.Response:
+            if self.conditional and request.headers.get("If-None-Match", "-") == named.get("ETag"):
+                return web.Response(status=304)
             return web.Response(status=status, body=data, headers={"Content-Type": "text/html", **named})
 
         self.routes[path] = handler
