@@ -130,6 +130,9 @@ def in_unfolds_look(field: forms.Field) -> forms.Field:
         forms.URLField: widgets.UnfoldAdminURLInputWidget,
         forms.CharField: widgets.UnfoldAdminTextInputWidget,
     }
+    if type(field.widget) is forms.Textarea:
+        field.widget = widgets.UnfoldAdminTextareaWidget(attrs={"rows": 4})
+        return field
     if type(field.widget) is not type(field).widget and not isinstance(field.widget, forms.NumberInput):
         return field
     kind = next((kind for kind in type(field).__mro__ if kind in made), None)

@@ -187,7 +187,9 @@ class ScheduleForm(_ModelForm):
         for name, field in self._job_fields().items():
             value = field.initial() if callable(field.initial) else field.initial
             if parameter_field(name) not in data and value is not None:
-                data.setlist(parameter_field(name), value if isinstance(value, list) else [value])
+                # As a browser would post it.
+                posted = value if isinstance(value, list) else [field.prepare_value(value)]
+                data.setlist(parameter_field(name), posted)
         return data
 
     def _update_errors(self, errors: ValidationError) -> None:

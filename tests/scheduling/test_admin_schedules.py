@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
+from scheduling.jobs import registry
 from scheduling.models import Cause, InstanceState, Run, RunStatus, Schedule, SchedulerInstance, ScheduleState
 from tests import factories
 
@@ -408,3 +409,12 @@ def test_the_preview_warns(admin_client: Client) -> None:
     data = form_of(trigger_kind="interval", interval_seconds_count="1", interval_seconds_unit="1")
     page = admin_client.post(address, data).content.decode()
     assert "newss-warning" in page
+
+
+@pytest.mark.parametrize("job", [definition.name for definition in registry])
+def test_every_job_can_be_chosen_in_the_form(admin_client: Client, job: str) -> None:
+    for answer in (admin_client.get(f"{ADD}?job={job}"), admin_client.post(ADD, form_of(job=job, _choose_job="1"))):
+        form = answer.context["adminform"].form
+        fields = {f"parameter-{name}" for name in registry.get(job).form.base_fields}
+        assert fields <= set(form.fields)
+        assert form["job_shown"].value() == job
