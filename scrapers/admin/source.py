@@ -26,7 +26,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from scheduling.admin.paging import QuietChangeList
 from scheduling.display import clock_html
 from scheduling.models import Cause
-from scrapers.admin import show
+from scrapers.admin import opml, show
 from scrapers.admin.base import NewsAdmin
 from scrapers.admin.source_filters import FILTERS
 from scrapers.admin.source_rows import SourceRow, rows_for
@@ -98,7 +98,7 @@ class SourceAdmin(NewsAdmin):
     ordering = ("name",)
     autocomplete_fields = ("tags",)
     actions = ("enable", "disable", "poll")
-    actions_list: ClassVar[Sequence[str]] = ["retry_failing"]
+    actions_list: ClassVar[Sequence[str]] = ["retry_failing", "import_opml", "export_opml"]
     fieldsets = (
         (None, {"fields": ("name", "url", "kind", "tags", "enabled")}),
         (
@@ -242,14 +242,30 @@ class SourceAdmin(NewsAdmin):
         if request.method == "POST":
             return self._poll(request, failing, request.POST.get("request_key")) or HttpResponseRedirect(here)
         context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
+            **self._page_context(request),
             "title": _("Retry all failing"),
             "sources": failing,
             "request_key": secrets.token_hex(16),
-            "back": here,
         }
         return TemplateResponse(request, "scrapers/admin/retry_failing.html", context)
+
+    @page_action(description=_("Import OPML"), url_path="import-opml", permissions=["add"], icon="upload")  # type: ignore[untyped-decorator]
+    def import_opml(self, request: HttpRequest) -> HttpResponse:
+        """Take in the feeds of a file."""
+        return opml.import_page(request, self._page_context(request))
+
+    @page_action(description=_("Export OPML"), url_path="export-opml", permissions=["view"], icon="download")  # type: ignore[untyped-decorator]
+    def export_opml(self, request: HttpRequest) -> HttpResponse:
+        """Hand out all sources as a file."""
+        return opml.export_file()
+
+    def _page_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what each page beside the list and the form needs."""
+        return {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "back": reverse("admin:scrapers_source_changelist"),
+        }
 
     def get_urls(self) -> list[URLPattern]:
         """Add the address that polls one source."""

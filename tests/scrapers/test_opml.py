@@ -1,0 +1,147 @@
+"""OPML: what is read of files as they are out there, what an import stores, and that an export comes back in full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+
+from scheduling.models import Tag
+from scrapers import opml
+from scrapers.models import Source
+
+FILE = b"""<?xml version="1.0"?><opml version="1.0"><head><title>Mine</title></head><body>
+<outline text="News"><outline text="Europe" title="Europe">
+  <outline type="rss" text="Le Canard" xmlUrl="https://canard.example/rss" htmlUrl="https://canard.example/"/></outline>
+  <outline text="Herald" xmlUrl=" https://herald.example/feed "/></outline>
+<outline title="Loose" xmlurl="http://loose.example/" category="/Science/Space,Odd"/>
+</body></opml>"""
+
+
+def outlines(data: bytes) -> list[tuple[str, str, tuple[str, ...]]]:
+    return [(found.name, found.url, found.tags) for found in opml.read(data)]
+
+
+@pytest.mark.anydb
+def test_folders_and_categories_become_tags() -> None:
+    assert outlines(FILE) == [
+        ("Le Canard", "https://canard.example/rss", ("News", "Europe")),
+        ("Herald", "https://herald.example/feed", ("News",)),
+        ("Loose", "http://loose.example/", ("Science", "Space", "Odd")),
+    ]
+
+
+@pytest.mark.anydb
+def test_a_broken_file_is_read_as_far_as_it_goes() -> None:
+    broken = b'<opml><body><outline text="A & B" xmlUrl="https://a.example/?x=1&y=2"/><!-- c --><outline text="C" xmlUrl="https://c.example/"/>'
+    assert [url for _name, url, _tags in outlines(broken)] == ["https://a.example/?x=1&y=2", "https://c.example/"]
+
+
+@pytest.mark.anydb
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "no OPML file"),
+        (b"not xml", "no OPML file"),
+        (b"<rss><channel/></rss>", "no OPML file"),
+        (b"<opml><head/></opml>", "lists no feeds"),
+        (b"<opml><body><outline text='folder'/></body></opml>", "lists no feeds"),
+        (
+            b'<!DOCTYPE o [<!ENTITY a "b">]><opml><body><outline xmlUrl="http://x.example/&a;"/></body></opml>',
+            "entities",
+        ),
+        (
+            b'<!DOCTYPE o [<!ENTITY a "b">]><opml><body><outline text="&" xmlUrl="http://x.example/&a;"/></body>',
+            "entities",
+        ),
+        (b"<opml>" + b" " * opml.MAX_BYTES, "larger than 10 MB"),
+    ],
+)
+def test_what_is_no_list_of_feeds_is_refused_in_words(data: bytes, words: str) -> None:
+    with pytest.raises(opml.OpmlError, match=words):
+        opml.read(data)
+
+
+@pytest.mark.django_db
+def test_an_import_stores_nothing_twice_and_tells_what_became_of_each() -> None:
+    Source.objects.create(name="Herald", url="https://herald.example/feed")
+    Source.objects.create(name="Le Canard", url="https://elsewhere.example/")
+    bad = opml.Outline("Bad", "javascript:alert(1)")
+    odd = opml.Outline("Odd", "https://odd.example/", kind="carrier pigeon")
+    report = opml.import_outlines([*opml.read(FILE), *opml.read(FILE)[:1], bad, odd])
+    assert [line.name for line in report.added] == ["Le Canard (canard.example)", "Loose"]
+    assert [line.name for line in report.known] == ["Herald", "Le Canard"]
+    assert [line.name for line in report.refused] == ["Bad", "Odd"]
+    assert all(line.why for line in report.known + report.refused)
+    assert set(Source.objects.get(url="https://canard.example/rss").tags.values_list("name", flat=True)) == {
+        "News",
+        "Europe",
+    }
+    assert Source.objects.get(name="Herald").tags.get().name == "News", "a known source gets the folder's tag"
+    again = opml.import_outlines(opml.read(FILE))
+    assert (len(again.added), len(again.known)) == (0, 3)
+    assert Source.objects.count() == 4
+
+
+@pytest.mark.django_db
+def test_a_thousand_feeds_cost_few_statements(django_assert_max_num_queries: object) -> None:
+    many = [opml.Outline(f"Feed {n % 900}", f"https://f{n}.example/", (f"tag {n % 30}",)) for n in range(1_000)]
+    with django_assert_max_num_queries(40):
+        report = opml.import_outlines(many)
+    assert (len(report.added), Source.objects.count(), Tag.objects.count()) == (1_000, 1_000, 30)
+
+
+words = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=50).map(
+    lambda text: " ".join(text.split())
+)
+words = words.filter(bool)
+
+
+class RoundTrip(TestCase):
+    @settings(max_examples=30, deadline=None)
+    @given(st.lists(st.tuples(words, st.lists(words, max_size=3), st.booleans()), min_size=1, max_size=4))
+    def test_an_export_comes_back_in_full(self, rows: list[tuple[str, list[str], bool]]) -> None:
+        Source.objects.all().delete()
+        for number, (name, tags, enabled) in enumerate(rows):
+            source = Source.objects.create(
+                name=f"{name} {number}", url=f"https://x{number}.example/?a=1&b=<2>", enabled=enabled
+            )
+            source.tags.set([Tag.objects.get_or_create(name=tag)[0] for tag in tags])
+
+        def stored() -> list[object]:
+            return [
+                (
+                    source.name,
+                    source.url,
+                    source.kind,
+                    source.options,
+                    source.enabled,
+                    {tag.name for tag in source.tags.all()},
+                )
+                for source in Source.objects.order_by("url")
+            ]
+
+        before = stored()
+        written = opml.write(Source.objects.prefetch_related("tags"))
+        Source.objects.all().delete()
+        Tag.objects.all().delete()
+        opml.import_outlines(opml.read(written))
+        assert stored() == before
+
+
+@pytest.mark.django_db
+def test_the_commands_carry_sources_from_one_installation_to_another(tmp_path: Path, capsys: object) -> None:
+    file = tmp_path / "mine.opml"
+    file.write_bytes(FILE)
+    call_command("import_opml", str(file), "--dry-run")
+    assert not Source.objects.exists()
+    assert capsys.readouterr().out.endswith("3 would be added, 0 known, 0 refused.\n")
+    call_command("import_opml", str(file))
+    call_command("export_opml", output=str(tmp_path / "out.opml"))
+    assert {found.name for found in opml.read((tmp_path / "out.opml").read_bytes())} == {"Le Canard", "Herald", "Loose"}
+    with pytest.raises(CommandError, match=r"nowhere\.opml"):
+        call_command("import_opml", str(tmp_path / "nowhere.opml"))
