@@ -21,6 +21,9 @@ UNITS: list[tuple[int, str | Promise]] = [
     (86_400, _("days")),
 ]
 
+LISTED = 200
+"""So many rows a field of a job's form lists at most; more are searched by typing."""
+
 
 class SpanWidget(forms.MultiWidget):
     """A number beside its unit."""
@@ -113,8 +116,32 @@ class ZonedDateTimeField(forms.SplitDateTimeField):
             return super().compress(data_list)
 
 
-def in_unfolds_look(field: forms.Field) -> forms.Field:
-    """Return a job's form field with the widget that fits the admin; a field with a widget of its own keeps it."""
+class SearchedSelect(widgets.UnfoldAdminSelect2MultipleWidget):  # type: ignore[misc]
+    """Rows chosen by typing: the page holds only those that are chosen, the others are asked for at an address."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(attrs={"data-ajax--url": address, "data-ajax--delay": "250"})
+
+    def optgroups(self, name: str, value: list[str], attrs: dict[str, Any] | None = None) -> list[Any]:
+        """Return the chosen rows as options."""
+        keys = [key for key in value if str(key).isdigit()]
+        rows = self.choices.queryset.filter(pk__in=keys)
+        options = [
+            self.create_option(name, row.pk, self.choices.field.label_from_instance(row), True, index, attrs=attrs)
+            for index, row in enumerate(rows)
+        ]
+        return [(None, options, 0)]
+
+
+def in_unfolds_look(field: forms.Field, address: str = "") -> forms.Field:
+    """Return a job's form field with the widget that fits the admin; a field with a widget of its own keeps it.
+
+    At `address` the rows of a model can be searched; it is used where there are too many to list.
+    """
+    if isinstance(field, forms.ModelMultipleChoiceField) and address and _are_many(field):
+        field.widget = SearchedSelect(address)
+        field.widget.choices = field.choices
+        return field
     made: dict[type[forms.Field], Any] = {
         forms.ModelMultipleChoiceField: widgets.UnfoldAdminSelect2MultipleWidget,
         forms.MultipleChoiceField: widgets.UnfoldAdminSelect2MultipleWidget,
@@ -144,3 +171,7 @@ def in_unfolds_look(field: forms.Field) -> forms.Field:
         widget.choices = field.choices
     field.widget = widget
     return field
+
+
+def _are_many(field: Any) -> bool:
+    return len(field.queryset.order_by().values("pk")[: LISTED + 1]) > LISTED

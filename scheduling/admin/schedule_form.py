@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.forms.utils import ErrorDict
+from django.urls import reverse
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from unfold import widgets
@@ -34,6 +36,11 @@ if TYPE_CHECKING:
     _ModelForm = forms.ModelForm[Schedule]
 else:
     _ModelForm = forms.ModelForm
+
+
+def choices_address(job_name: str, field: str) -> str:
+    """Return where the rows that a job's field offers can be searched."""
+    return f"{reverse('admin:scheduling_schedule_choices')}?{urlencode({'job': job_name, 'field': field})}"
 
 
 def span(name: str, label: Any, *, min_value: int = 0) -> SpanField:
@@ -121,7 +128,7 @@ class ScheduleForm(_ModelForm):
         """Return the form class whose parameter fields are those of a job (none for an unknown one)."""
         form = registry.get(job_name).form() if job_name in registry else None
         fields = {
-            parameter_field(name): in_unfolds_look(copy.deepcopy(field))
+            parameter_field(name): in_unfolds_look(copy.deepcopy(field), choices_address(job_name, name))
             for name, field in (form.fields.items() if form else ())
         }
         return type(f"{cls.__name__}For{job_name.title()}", (cls,), {**fields, "job_name": job_name, "Meta": cls.Meta})

@@ -7,8 +7,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
@@ -36,6 +38,7 @@ from scheduling.jobs import registry
 from scheduling.models import FollowUp, Schedule
 
 RUN = "scheduling.run_schedule"
+CHOICES_A_PAGE = 20
 
 HOW = (
     "executor",
@@ -288,6 +291,7 @@ class ScheduleAdmin(VersionsAdmin):
         view = self.admin_site.admin_view
         return [
             path("preview/", view(self.preview_view), name="scheduling_schedule_preview"),
+            path("choices/", view(self.choices_view), name="scheduling_schedule_choices"),
             path("coming-up/", view(coming_up.view), name="scheduling_coming_up"),
             path("pause/", view(steps.pause), name="scheduling_schedule_pause"),
             path("hold/", view(steps.hold), name="scheduling_hold"),
@@ -325,6 +329,22 @@ class ScheduleAdmin(VersionsAdmin):
         row.held_back = schedule.is_paused()
         row.next_due, row.trouble = schedule.next_run(), schedule.problem()
         return JsonResponse({"enabled": schedule.enabled, "next": _cell("next", row)})
+
+    def choices_view(self, request: HttpRequest) -> JsonResponse:
+        """Answer the rows that a job's field offers and that fit `term`, a page at a time, as Select2 asks for them."""
+        job, name, term = (request.GET.get(key, "") for key in ("job", "field", "term"))
+        field = registry.get(job).form.base_fields.get(name) if job in registry else None
+        rows = getattr(field, "queryset", None)
+        model_admin = self.admin_site._registry.get(rows.model) if rows is not None else None
+        if model_admin is None or rows is None:
+            raise Http404(_t("There is nothing to choose from."))
+        allowed = self.has_view_or_change_permission(request) and model_admin.has_view_permission(request)
+        if not allowed:
+            raise PermissionDenied
+        found, _duplicates = model_admin.get_search_results(request, rows.all(), term)
+        page = Paginator(found.distinct(), CHOICES_A_PAGE).get_page(request.GET.get("page"))
+        results = [{"id": str(row.pk), "text": str(row)} for row in page]
+        return JsonResponse({"results": results, "pagination": {"more": page.has_next()}})
 
     @method_decorator(require_POST)
     def preview_view(self, request: HttpRequest) -> HttpResponse:

@@ -22,6 +22,7 @@ from unfold import widgets
 
 from scheduling.admin.base import back, person, require, tell_started
 from scheduling.admin.fields import ZonedDateTimeField, in_unfolds_look
+from scheduling.admin.schedule_form import choices_address
 from scheduling.jobs import registry
 from scheduling.models import Backfill, BackfillOrder, BackfillWhich, Hold, Run, Schedule
 
@@ -213,8 +214,8 @@ def run_with(request: HttpRequest, schedule_id: int) -> HttpResponse:
     chosen = next((run for run in recent if str(run.pk) == request.GET.get("set")), None)
     parameters = chosen.parameters if chosen else schedule.parameters
     form = registry.get(schedule.job).form(request.POST or None, initial=parameters)
-    for field in form.fields.values():
-        in_unfolds_look(field)
+    for name, field in form.fields.items():
+        in_unfolds_look(field, choices_address(schedule.job, name))
     if request.method == "POST" and (form.is_valid() or not form.fields):
         run, created = schedule.run_now(
             by=person(request),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -15,7 +18,7 @@ from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
 from scheduling.jobs import registry
-from scheduling.models import Cause, InstanceState, Run, RunStatus, Schedule, SchedulerInstance, ScheduleState
+from scheduling.models import Cause, InstanceState, Run, RunStatus, Schedule, SchedulerInstance, ScheduleState, Tag
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -418,3 +421,40 @@ def test_every_job_can_be_chosen_in_the_form(admin_client: Client, job: str) -> 
         fields = {f"parameter-{name}" for name in registry.get(job).form.base_fields}
         assert fields <= set(form.fields)
         assert form["job_shown"].value() == job
+
+
+def test_rows_that_are_too_many_to_list_are_searched_by_typing(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scheduling.admin.fields.LISTED", 2)
+    tags = [Tag.objects.create(name=name) for name in ("daily", "science", "sport")]
+    schedule = factories.schedule(job="run_all_scrapers", parameters={"sources": [], "tags": [tags[1].pk]})
+    widget = admin_client.get(schedule.get_absolute_url()).context["adminform"].form["parameter-tags"].as_widget()
+    assert "science" in widget
+    assert "daily" not in widget
+    address = re.search(r'data-ajax--url="([^"]+)"', widget)
+    assert address
+    answer = admin_client.get(
+        html.unescape(address[1]), {"term": "s"} | dict(parse_qsl(html.unescape(address[1]).partition("?")[2]))
+    )
+    assert [row["text"] for row in answer.json()["results"]] == ["science", "sport"]
+    data = {
+        **form_of(name=schedule.name, job="run_all_scrapers", job_shown="run_all_scrapers"),
+        "parameter-tags": [str(tags[0].pk), str(tags[2].pk)],
+    }
+    assert admin_client.post(schedule.get_absolute_url(), data).status_code == 302
+    schedule.refresh_from_db()
+    assert schedule.parameters["tags"] == [tags[0].pk, tags[2].pk]
+
+
+def test_choices_are_for_those_who_may_see_schedules_and_the_rows(client: Client) -> None:
+    address = reverse("admin:scheduling_schedule_choices")
+    tags = {"job": "run_all_scrapers", "field": "tags"}
+    client.force_login(factories.user("scheduling.view_schedule"))
+    assert client.get(address, tags).status_code == 403
+    client.force_login(factories.user("scheduling.view_tag"))
+    assert client.get(address, tags).status_code == 403
+    client.force_login(factories.user("scheduling.view_schedule", "scheduling.view_tag"))
+    assert client.get(address, tags).status_code == 200
+    for nonsense in ({}, {"job": "vanished", "field": "x"}, {"job": "echo", "field": "text"}):
+        assert client.get(address, nonsense).status_code == 404
