@@ -22,12 +22,13 @@ from scheduling.jobs import RunContext
 from scrapers import conf, ingest
 from scrapers.batches import Batches
 from scrapers.database import DatabaseThread
+from scrapers.extract.page import Page
 from scrapers.extract.text import read_fragment
 from scrapers.fetch.client import Answer, Fetcher, Tally
 from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.fetch.identity import Identity
 from scrapers.ingest import Draft, Entry, Outcome, Status
-from scrapers.kinds import Listing, NotModified, Poll, registry
+from scrapers.kinds import Item, Listing, NotModified, Poll, registry
 from scrapers.models import ResultStatus, Source, SourceResult
 from scrapers.pool import ExtractPool
 from scrapers.query import Query
@@ -289,8 +290,14 @@ class Collection:
             authors=item.authors or found.authors,
             published=item.published or found.published,
             zone_known=item.zone_known if item.published else found.zone_known,
+            modified=found.modified or item.updated,
+            modified_zone_known=found.modified_zone_known if found.modified else item.zone_known,
             language=found.language or item.language.lower(),
             image=found.image or item.image,
+            section=found.section,
+            keywords=found.keywords or item.tags,
+            site_name=found.site_name,
+            methods=_methods(source, item, page),
             refresh=status.refresh,
         )
 
@@ -305,6 +312,20 @@ class Collection:
         self._context.progress(self._done, len(self._sources), result.source_name)
         level = logging.ERROR if result.status == ResultStatus.FAILED else logging.INFO
         self._context.log(f"{result.source_name}: {result.sentence()}", level)
+
+
+def _methods(source: Source, item: Item, page: Page) -> dict[str, str]:
+    """Return where each field was found: what the source itself gave, under the name of its kind."""
+    given = {"title": item.title, "summary": item.summary, "authors": item.authors, "published": item.published}
+    fallback = {"text": item.content, "language": item.language, "image": item.image} | {
+        "keywords": item.tags,
+        "modified": item.updated,
+    }
+    return (
+        {name: source.kind for name, value in fallback.items() if value}
+        | page.methods
+        | {name: source.kind for name, value in given.items() if value}
+    )
 
 
 def totals(counts: Counter[str]) -> dict[str, int]:

@@ -1,125 +1,35 @@
 """Storing: what of a source is known already, and articles in batches, each in one transaction.
 
-Called in the run's database thread; doubles nothing, whoever else stores at the same time.
+Called in the run's database thread; doubles nothing, whoever else stores at the same time. An item is known by what the
+source calls it, else an article by its address (in any source), by its title (in one source, within a week), or by
+its text: the same words, or nearly the same (`scrapers.dedupe`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db.models import F
 from django.utils import timezone
 
-from scrapers.extract.addresses import normalise
-from scrapers.kinds import Item
-from scrapers.models import Article, ArticleSource, PassedItem, url_hash
+from scrapers.drafts import Draft, Entry, Outcome, Status, clean
+from scrapers.models import (
+    Article,
+    ArticlePage,
+    ArticleSource,
+    ArticleVersion,
+    PassedItem,
+    Tombstone,
+    url_hash,
+)
 
 logger = logging.getLogger(__name__)
 
-FUTURE_ALLOWED = timedelta(days=1)
-"""A time of publication further ahead than this is a mistake and not stored."""
-OLDEST_YEAR = 1900
-
-
-class Outcome(StrEnum):
-    """What became of an item; the names are the counters of `SourceResult`."""
-
-    NEW = "new"
-    UPDATED = "updated"
-    KNOWN = "known"
-    DUPLICATE = "duplicate"
-    EXCLUDED = "excluded"
-    OVER_LIMIT = "over_limit"
-    FORBIDDEN = "forbidden"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An item of a source, as it is looked up: `key` tells it from others, `url` is normalised (or empty)."""
-
-    item: Item
-    key: str
-    url: str
-
-    @classmethod
-    def of(cls, item: Item) -> Entry:
-        """Return the entry of an item."""
-        try:
-            url = normalise(item.url) if item.url else ""
-        except ValueError:
-            url = ""
-        # A feed that changes the tracking parameters at each poll still means the same item.
-        name = f"{item.guid}\n{url}" if item.guid or url else f"\n\n{item.title}"
-        return cls(item, hashlib.sha256(clean(name).encode()).hexdigest(), url)
-
-
-@dataclass(frozen=True)
-class Status:
-    """What is known of an entry: how it counts, or None if its page is to be fetched.
-
-    `refresh` is the article that the page is to be compared with, since the entry was updated; None for a new one.
-    """
-
-    outcome: Outcome | None = None
-    refresh: int | None = None
-
-
-@dataclass(frozen=True)
-class Draft:
-    """An article as it was collected, to be stored."""
-
-    run_id: int
-    source_id: int
-    entry: Entry
-    url: str
-    title: str
-    text: str
-    summary: str = ""
-    authors: tuple[str, ...] = ()
-    published: datetime | None = None
-    zone_known: bool = False
-    language: str = ""
-    image: str = ""
-    refresh: int | None = None
-
-    def content_hash(self) -> str:
-        """Return what equal content has in common; empty without text."""
-        words = " ".join(re.findall(r"\w+", f"{self.title}\n{self.text}".casefold()))
-        return hashlib.sha256(words.encode()).hexdigest() if self.text else ""
-
-    def fields(self) -> dict[str, object]:
-        """Return the article's fields, fit for both databases."""
-        published = self.published if self.published and is_plausible(self.published) else None
-        offset = published.utcoffset() if published and self.zone_known else None
-        return {
-            "title": clean(self.title),
-            "text": clean(self.text),
-            "summary": clean(self.summary),
-            "authors": [clean(name) for name in self.authors],
-            "published_at": published.astimezone(UTC) if published else None,
-            "published_offset": round(offset.total_seconds() / 60) if offset is not None else None,
-            "language": clean(self.language)[:20],
-            "image_url": clean(self.image),
-            "word_count": len(re.findall(r"\w+", self.text)),
-            "content_hash": self.content_hash(),
-        }
-
-
-def clean(text: str) -> str:
-    """Return a text that both databases can hold: no NUL, no halves of characters."""
-    return text.replace("\0", "").encode("utf-8", "ignore").decode()
-
-
-def is_plausible(instant: datetime) -> bool:
-    """Tell whether an instant can be one of publication."""
-    return instant.year >= OLDEST_YEAR and instant <= timezone.now() + FUTURE_ALLOWED
+__all__ = ["Draft", "Entry", "Outcome", "Status", "clean", "look_up", "pass_over", "store"]
 
 
 def look_up(source_id: int, entries: Sequence[Entry], scope: str) -> list[Status]:
@@ -137,6 +47,7 @@ def look_up(source_id: int, entries: Sequence[Entry], scope: str) -> list[Status
         item.item_key: item
         for item in PassedItem.objects.filter(source=source_id, item_key__in=keys, scope__in={"", scope})
     }
+    deleted = set(Tombstone.objects.filter(url_hash__in=list(hashes)).values_list("url_hash", flat=True))
     seen: set[str] = set()
     statuses = []
     for entry in entries:
@@ -145,6 +56,9 @@ def look_up(source_id: int, entries: Sequence[Entry], scope: str) -> list[Status
             statuses.append(Status(Outcome.DUPLICATE))
             continue
         seen |= names
+        if entry.url and url_hash(entry.url) in deleted:
+            statuses.append(Status(Outcome.KNOWN))
+            continue
         article = articles.get(url_hash(entry.url)) if entry.url else None
         statuses.append(_status(entry, links.get(entry.key) or links.get(entry.url), passed.get(entry.key), article))
     _link_elsewhere_known(source_id, entries, statuses, articles)
@@ -201,54 +115,120 @@ def store(drafts: Sequence[Draft]) -> list[Outcome | DatabaseError]:
         return [outcome for draft in drafts for outcome in store([draft])]
 
 
-def _store(drafts: Sequence[Draft]) -> list[Outcome]:
-    """Sort drafts into new, changed and known ones, and write each sort at once."""
-    by_url = {found.url_hash: found for found in Article.objects.filter(url_hash__in=[url_hash(d.url) for d in drafts])}
-    by_id = {found.pk: found for found in Article.objects.filter(pk__in=[d.refresh for d in drafts if d.refresh])}
-    contents = [content for draft in drafts if (content := draft.content_hash())]
-    by_content = {found.content_hash: found for found in Article.objects.filter(content_hash__in=contents)}
-    outcomes: list[Outcome] = []
-    created: list[Article] = []
-    placed: list[tuple[Draft, Article]] = []
-    for draft in drafts:
+@dataclass
+class Batch:
+    """What the database knows that drafts may meet, and what of them is to be written."""
+
+    by_url: dict[str, Article]
+    by_id: dict[int, Article]
+    by_content: dict[str, Article]
+    deleted: set[str]
+    created: list[Article] = field(default_factory=list)
+    versions: list[ArticleVersion] = field(default_factory=list)
+    pages: list[tuple[Article, Draft]] = field(default_factory=list)
+    placed: list[tuple[Draft, Article, Outcome]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, drafts: Sequence[Draft]) -> Batch:
+        """Look up all that a batch of drafts may meet."""
+        urls = [url_hash(draft.url) for draft in drafts]
+        contents = [content for draft in drafts if (content := draft.content_hash())]
+        return cls(
+            by_url={found.url_hash: found for found in Article.objects.filter(url_hash__in=urls)},
+            by_id=Article.objects.in_bulk([draft.refresh for draft in drafts if draft.refresh]),
+            # The first of several is the one that others are folded under.
+            by_content={
+                found.content_hash: found
+                for found in Article.objects.filter(content_hash__in=contents).order_by("-duplicate_of", "-pk")
+            },
+            deleted=set(Tombstone.objects.filter(url_hash__in=urls).values_list("url_hash", flat=True)),
+        )
+
+    def place(self, draft: Draft) -> Outcome:
+        """Decide what becomes of a draft, and note what is to be written."""
         key, content = url_hash(draft.url), draft.content_hash()
-        article = by_id.get(draft.refresh or 0) or by_url.get(key) or by_content.get(content)
+        article = self.by_id.get(draft.refresh or 0) or self.by_url.get(key)
+        if article is None and key in self.deleted:
+            pass_over(draft.source_id, draft.entry)
+            return Outcome.KNOWN
+        article = article or self.by_content.get(content)
         if article is None:
-            article = Article(url=draft.url, url_hash=key, first_run_id=draft.run_id, **draft.fields())
-            by_url[key] = article
-            if content:
-                by_content[content] = article
-            created.append(article)
-            outcomes.append(Outcome.NEW)
+            outcome, article = Outcome.NEW, self._create(draft, key, content)
         elif draft.refresh is not None and draft.refresh == article.pk:
             # An article that this very batch brings has no key yet, and neither has a new draft: these are not equal.
-            outcomes.append(_refresh(article, draft))
+            outcome = self._refresh(article, draft)
         else:
-            outcomes.append(Outcome.DUPLICATE)
-        placed.append((draft, article))
-    Article.objects.bulk_create(created)
-    _note(placed, outcomes)
-    return outcomes
+            outcome = Outcome.DUPLICATE
+        self.placed.append((draft, article, outcome))
+        return outcome
 
+    def write(self) -> None:
+        """Write what was noted."""
+        Article.objects.bulk_create(self.created)
+        ArticleVersion.objects.bulk_create(self.versions)
+        ArticlePage.objects.bulk_create(
+            [_page(article, draft) for article, draft in self.pages],
+            update_conflicts=True,
+            unique_fields=["article"],
+            update_fields=["body", "content_type", "fetched_at"],
+        )
+        _note(self.placed)
 
-def _refresh(article: Article, draft: Draft) -> Outcome:
-    """Write what has changed of an article; its address stays."""
-    now = timezone.now()
-    changed = article.content_hash != draft.content_hash()
-    values: dict[str, object] = {"fetched_at": now}
-    if changed:
-        values |= {**draft.fields(), "updated_at": now}
+    def _create(self, draft: Draft, key: str, content: str) -> Article:
+        article = Article(url=draft.url, url_hash=key, first_run_id=draft.run_id, **draft.fields())
+        self.by_url[key] = article
+        if content:
+            self.by_content[content] = article
+        self.created.append(article)
+        self._keep_page(article, draft)
+        return article
+
+    def _refresh(self, article: Article, draft: Draft) -> Outcome:
+        """Write what has changed of an article, and keep what it said before; its address stays."""
+        now = timezone.now()
+        if article.content_hash == draft.content_hash():
+            Article.objects.filter(pk=article.pk).update(fetched_at=now, change=F("change"))
+            return Outcome.KNOWN
+        self.versions.append(_version(article, draft, now))
+        values = draft.fields() | {"fetched_at": now, "updated_at": now}
         if article.published_at is not None:
             # Where a feed tells only of updates, the first one was the publication.
             del values["published_at"], values["published_offset"]
-    Article.objects.filter(pk=article.pk).update(**values)
-    return Outcome.UPDATED if changed else Outcome.KNOWN
+        Article.objects.filter(pk=article.pk).update(**values)
+        for name, value in values.items():
+            setattr(article, name, value)
+        self._keep_page(article, draft)
+        return Outcome.UPDATED
+
+    def _keep_page(self, article: Article, draft: Draft) -> None:
+        if draft.page:
+            self.pages.append((article, draft))
 
 
-def _note(placed: Sequence[tuple[Draft, Article]], outcomes: Sequence[Outcome]) -> None:
+def _store(drafts: Sequence[Draft]) -> list[Outcome]:
+    """Sort drafts into new, changed and known ones, and write each sort at once."""
+    batch = Batch.of(drafts)
+    outcomes = [batch.place(draft) for draft in drafts]
+    batch.write()
+    return outcomes
+
+
+def _version(article: Article, draft: Draft, now: datetime) -> ArticleVersion:
+    same = ("title", "text", "summary", "authors", "word_count")
+    values = {name: getattr(article, name) for name in same}
+    return ArticleVersion(
+        article=article, stored_at=article.updated_at, replaced_at=now, replaced_by_id=draft.run_id, **values
+    )
+
+
+def _page(article: Article, draft: Draft) -> ArticlePage:
+    return ArticlePage(article=article, body=ArticlePage.compress(draft.page), content_type=clean(draft.page_type))
+
+
+def _note(placed: Iterable[tuple[Draft, Article, Outcome]]) -> None:
     """Link articles to their sources, and remember the items that lead to one under another address."""
     links: dict[tuple[int, int], ArticleSource] = {}
-    for (draft, article), outcome in zip(placed, outcomes, strict=True):
+    for draft, article, outcome in placed:
         if outcome in (Outcome.UPDATED, Outcome.KNOWN):
             ArticleSource.objects.filter(article=article, source=draft.source_id).update(
                 item_key=draft.entry.key, item_updated_at=draft.entry.item.updated
@@ -264,7 +244,9 @@ def _link(article_id: int, source_id: int, entry: Entry) -> ArticleSource:
     return ArticleSource(
         article_id=article_id,
         source_id=source_id,
+        url=entry.url,
         guid=clean(entry.item.guid),
+        guid_hash=entry.guid_hash,
         item_key=entry.key,
         item_updated_at=entry.item.updated,
     )

@@ -1,13 +1,20 @@
-"""What collecting stores: sources, hosts, articles, and how each source went in each run."""
+"""What collecting stores: sources, hosts, articles, topics, and how each source went in each run."""
 
-from scrapers.models.article import Article, ArticleSource, PassedItem, url_hash
+from scrapers.models.article import Article, url_hash
+from scrapers.models.history import ArticleBand, ArticlePage, ArticleVersion, ChangeCounter, Tombstone
 from scrapers.models.host import Host, HostLane
 from scrapers.models.result import ResultStatus, SourceResult
+from scrapers.models.seen import ArticleSource, PassedItem
 from scrapers.models.source import Source, SourceHealth
+from scrapers.models.topic import Topic, TopicMatch
 
 __all__ = [
     "Article",
+    "ArticleBand",
+    "ArticlePage",
     "ArticleSource",
+    "ArticleVersion",
+    "ChangeCounter",
     "Host",
     "HostLane",
     "PassedItem",
@@ -15,5 +22,8 @@ __all__ = [
     "Source",
     "SourceHealth",
     "SourceResult",
+    "Tombstone",
+    "Topic",
+    "TopicMatch",
     "url_hash",
 ]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime, timedelta
 from datetime import timezone as fixed
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.db import connections, models
-from django.db.models import Q
+from django.db import connections, models, transaction
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from scrapers.models.source import Source
+
+if TYPE_CHECKING:
+    from scrapers.models.seen import ArticleSource
 
 
 def url_hash(url: str) -> str:
@@ -38,12 +41,20 @@ class ArticleQuerySet(models.QuerySet["Article"]):
 
     def seen_in(self, source: Source | int) -> ArticleQuerySet:
         """Keep those that were seen in a source."""
-        return self.filter(pk__in=ArticleSource.objects.filter(source=source).values("article"))
+        return self.filter(pk__in=self._links().filter(source=source).values("article"))
 
     def tagged(self, tag: int) -> ArticleQuerySet:
         """Keep those that were seen in a source with this tag (a primary key)."""
         sources = Source.objects.tagged([tag]).values("pk")
-        return self.filter(pk__in=ArticleSource.objects.filter(source__in=sources).values("article"))
+        return self.filter(pk__in=self._links().filter(source__in=sources).values("article"))
+
+    def originals(self) -> ArticleQuerySet:
+        """Keep those that are no copy of another: a list of them has copies folded under the first."""
+        return self.filter(duplicate_of=None)
+
+    def in_topic(self, topic: int) -> ArticleQuerySet:
+        """Keep those that a topic (a primary key) has marked."""
+        return self.filter(topic_matches__topic=topic)
 
     def languages(self) -> list[str]:
         """Return the languages of all articles, in order; it steps from one to the next in the index on language."""
@@ -58,6 +69,26 @@ class ArticleQuerySet(models.QuerySet["Article"]):
     def created_since(self, instant: datetime) -> ArticleQuerySet:
         """Keep those stored since an instant."""
         return self.filter(created_at__gte=instant)
+
+    def update(self, **values: Any) -> int:
+        """Update rows, which those who copy on are then told of (`scrapers.following`)."""
+        return super().update(**{"change": None, **values})
+
+    @transaction.atomic
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete the articles for good: each leaves a tombstone, so that collecting does not bring it back."""
+        from scrapers.models.history import Tombstone
+
+        Tombstone.objects.bury(self)
+        return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
+    def _links(self) -> models.QuerySet[Any]:
+        from scrapers.models.seen import ArticleSource
+
+        return ArticleSource.objects.using(self.db)
 
 
 class Article(models.Model):
@@ -83,10 +114,44 @@ class Article(models.Model):
         blank=True,
         help_text=_("Minutes east of UTC, as the outlet wrote it; empty when it named no zone."),
     )
+    modified_at = models.DateTimeField(
+        _("modified"), null=True, blank=True, help_text=_("When the outlet says that it last changed the story.")
+    )
+    modified_offset = models.SmallIntegerField(
+        _("zone of modification"),
+        null=True,
+        blank=True,
+        help_text=_("Minutes east of UTC, as the outlet wrote it; empty when it named no zone."),
+    )
+    section = models.TextField(_("section"), blank=True)
+    keywords = models.JSONField(_("keywords"), default=list, blank=True)
+    site_name = models.TextField(_("site"), blank=True, help_text=_("As the page names it."))
     language = models.CharField(_("language"), max_length=20, blank=True)
     image_url = models.TextField(_("image"), blank=True)
     word_count = models.PositiveIntegerField(_("words"), default=0)
+    methods = models.JSONField(
+        _("methods"),
+        default=dict,
+        blank=True,
+        help_text=_("Where each field was found: in the source, or how in the page."),
+    )
     content_hash = models.CharField(max_length=64, blank=True, editable=False)
+    title_hash = models.CharField(max_length=64, blank=True, editable=False)
+    duplicate_of = models.ForeignKey(
+        "self",
+        verbose_name=_("copy of"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="copies",
+        help_text=_("The first article with nearly the same text."),
+    )
+    change = models.BigIntegerField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("The number of its last change, for those who copy on; empty until somebody asks."),
+    )
     fetched_at = models.DateTimeField(_("fetched"), default=timezone.now)
     created_at = models.DateTimeField(_("stored"), default=timezone.now)
     updated_at = models.DateTimeField(_("last changed"), default=timezone.now)
@@ -119,6 +184,12 @@ class Article(models.Model):
                 | Q(published_offset__gte=-1439, published_offset__lte=1439, published_at__isnull=False),
                 name="article_offset_legal",
             ),
+            models.CheckConstraint(
+                condition=Q(modified_offset__isnull=True)
+                | Q(modified_offset__gte=-1439, modified_offset__lte=1439, modified_at__isnull=False),
+                name="article_modified_offset_legal",
+            ),
+            models.CheckConstraint(condition=~Q(duplicate_of=F("id")), name="article_no_copy_of_itself"),
         ]
         indexes = [
             # The list of articles, newest first.
@@ -129,6 +200,11 @@ class Article(models.Model):
             models.Index(fields=["language", "-dated_at"], name="article_language_newest"),
             # The search for the same content under another address.
             models.Index(fields=["content_hash"], condition=~Q(content_hash=""), name="article_content"),
+            # The search for the same title in the same source.
+            models.Index(fields=["title_hash"], condition=~Q(title_hash=""), name="article_title"),
+            # The changes since the last one that somebody has; those that have no number yet.
+            models.Index(fields=["change", "id"], name="article_change"),
+            models.Index(fields=["id"], condition=Q(change__isnull=True), name="article_unnumbered"),
         ]
 
     def __str__(self) -> str:
@@ -137,6 +213,14 @@ class Article(models.Model):
     def get_absolute_url(self) -> str:
         """Return the address of the original."""
         return self.url
+
+    @transaction.atomic
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Delete the article for good: it leaves a tombstone, so that collecting does not bring it back."""
+        from scrapers.models.history import Tombstone
+
+        Tombstone.objects.bury(Article.objects.filter(pk=self.pk))
+        return super().delete(*args, **kwargs)
 
     @property
     def paragraphs(self) -> list[str]:
@@ -151,62 +235,13 @@ class Article(models.Model):
     @property
     def published_local(self) -> datetime | None:
         """Return when it was published, in the zone that the outlet wrote it in (UTC when it named none)."""
-        if self.published_at is None:
-            return None
-        return self.published_at.astimezone(fixed(timedelta(minutes=self.published_offset or 0)))
+        return _local(self.published_at, self.published_offset)
+
+    @property
+    def modified_local(self) -> datetime | None:
+        """Return when the outlet last changed it, in the zone that it wrote it in (UTC when it named none)."""
+        return _local(self.modified_at, self.modified_offset)
 
 
-class ArticleSource(models.Model):
-    """That an article was seen in a source, and how the source names it."""
-
-    article = models.ForeignKey(
-        Article, verbose_name=_("article"), on_delete=models.CASCADE, related_name="article_sources"
-    )
-    source = models.ForeignKey(
-        Source, verbose_name=_("source"), on_delete=models.CASCADE, related_name="article_sources"
-    )
-    guid = models.TextField(_("identifier"), blank=True, help_text=_("As the source gives it; may be empty."))
-    item_key = models.CharField(
-        max_length=64, editable=False, help_text=_("Hash of identifier and address, as the source gave them.")
-    )
-    item_updated_at = models.DateTimeField(_("updated, says the source"), null=True, blank=True)
-    first_seen_at = models.DateTimeField(_("first seen"), default=timezone.now)
-
-    class Meta:
-        verbose_name = _("article in a source")
-        verbose_name_plural = _("articles in sources")
-        ordering = ["-first_seen_at", "-id"]
-        constraints = [models.UniqueConstraint(fields=["article", "source"], name="articlesource_unique")]
-        indexes = [
-            # The look-up of what of a feed is known.
-            models.Index(fields=["source", "item_key"], name="articlesource_item"),
-            # A source's articles, newest first.
-            models.Index(fields=["source", "-first_seen_at"], name="articlesource_newest"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.article_id} in {self.source_id}"
-
-
-class PassedItem(models.Model):
-    """An item of a source that was looked at and not stored, so that its page is not fetched again for nothing.
-
-    `scope` is the query under which it was passed over; empty where that holds for any query.
-    """
-
-    source = models.ForeignKey(Source, verbose_name=_("source"), on_delete=models.CASCADE, related_name="passed_items")
-    item_key = models.CharField(max_length=64)
-    scope = models.CharField(_("query"), max_length=64, blank=True)
-    item_updated_at = models.DateTimeField(_("updated, says the source"), null=True, blank=True)
-    at = models.DateTimeField(_("looked at"), default=timezone.now)
-
-    class Meta:
-        verbose_name = _("passed item")
-        verbose_name_plural = _("passed items")
-        ordering = ["-id"]
-        constraints = [
-            models.UniqueConstraint(fields=["source", "item_key", "scope"], name="passeditem_unique"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.item_key[:12]} in {self.source_id}"
+def _local(instant: datetime | None, offset: int | None) -> datetime | None:
+    return instant and instant.astimezone(fixed(timedelta(minutes=offset or 0)))

@@ -68,7 +68,9 @@ class SourceResult(models.Model):
         "updated",
         "known",
         "duplicate",
+        "too_old",
         "excluded",
+        "excluded_by_pattern",
         "over_limit",
         "forbidden",
         "failed",
@@ -93,7 +95,13 @@ class SourceResult(models.Model):
     duplicate = models.PositiveIntegerField(
         _("duplicates"), default=0, help_text=_("The same story under another address or in another source.")
     )
-    excluded = models.PositiveIntegerField(_("excluded"), default=0, help_text=_("Not what the query asks for."))
+    too_old = models.PositiveIntegerField(_("too old"), default=0, help_text=_("Older than the source's maximum age."))
+    excluded = models.PositiveIntegerField(
+        _("excluded by query"), default=0, help_text=_("Not what the query asks for.")
+    )
+    excluded_by_pattern = models.PositiveIntegerField(
+        _("excluded by pattern"), default=0, help_text=_("Not what the source's patterns let through.")
+    )
     over_limit = models.PositiveIntegerField(_("over the limit"), default=0, help_text=_("Left for a later run."))
     forbidden = models.PositiveIntegerField(_("forbidden by robots.txt"), default=0)
     failed = models.PositiveIntegerField(_("failed"), default=0)
@@ -127,7 +135,9 @@ class SourceResult(models.Model):
                     + F("updated")
                     + F("known")
                     + F("duplicate")
+                    + F("too_old")
                     + F("excluded")
+                    + F("excluded_by_pattern")
                     + F("over_limit")
                     + F("forbidden")
                     + F("failed")
@@ -164,8 +174,8 @@ class SourceResult(models.Model):
 
     @property
     def left_out(self) -> int:
-        """Return how many items were not wanted: by the query, the limit or robots.txt."""
-        return self.excluded + self.over_limit + self.forbidden
+        """Return how many items were not wanted: by age, the query, a pattern, the limit or robots.txt."""
+        return self.too_old + self.excluded + self.excluded_by_pattern + self.over_limit + self.forbidden
 
     @property
     def seconds(self) -> float:

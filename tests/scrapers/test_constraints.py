@@ -104,7 +104,7 @@ def make_result(**values: Any) -> SourceResult:
 
 def test_the_counters_of_a_result_sum_to_what_was_seen() -> None:
     run = factories.run()
-    make_result(run=run, seen=8, **dict.fromkeys(SourceResult.COUNTERS, 1))
+    make_result(run=run, seen=len(SourceResult.COUNTERS), **dict.fromkeys(SourceResult.COUNTERS, 1))
     refused(make_result, run=run, seen=2, new=1)
 
 
