@@ -39,6 +39,13 @@ class SpanWidget(forms.MultiWidget):
             attrs,
         )
 
+    # One label for both: the unit has a name of its own.
+    use_fieldset = False
+
+    def id_for_label(self, id_: str, index: str = "0") -> str:
+        """Return the id of the number, which the field's label is for."""
+        return f"{id_}_{index}"
+
     def decompress(self, value: Any) -> list[Any]:
         """Return (count, unit) with the largest unit that divides the seconds."""
         if value in (None, ""):

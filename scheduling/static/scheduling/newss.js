@@ -169,6 +169,15 @@
     form.addEventListener("change", soon);
   }
 
+  // Select2's search boxes have no name of their own: they take that of their field.
+  window.addEventListener("load", () => {
+    document.querySelectorAll(".select2-search__field").forEach((box) => {
+      const select = box.closest(".select2")?.previousElementSibling;
+      const label = select?.labels?.[0];
+      if (label && !box.hasAttribute("aria-label")) box.setAttribute("aria-label", label.textContent.trim());
+    });
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
     refreshRelative(document);
     setInterval(() => document.hidden || refreshRelative(document), 1000);
