@@ -170,16 +170,18 @@
   }
 
   // Select2's search boxes have no name of their own: they take that of their field.
-  window.addEventListener("load", () => {
-    document.querySelectorAll(".select2-search__field").forEach((box) => {
-      const select = box.closest(".select2")?.previousElementSibling;
-      const label = select?.labels?.[0];
-      if (label && !box.hasAttribute("aria-label")) box.setAttribute("aria-label", label.textContent.trim());
+  function nameSearchBoxes() {
+    document.querySelectorAll(".select2-search__field:not([aria-label])").forEach((box) => {
+      const label = box.closest(".select2")?.previousElementSibling?.labels?.[0];
+      if (label) box.setAttribute("aria-label", label.textContent.trim());
     });
-  });
+  }
 
   document.addEventListener("DOMContentLoaded", () => {
     refreshRelative(document);
+    // They are made some time after the page is parsed.
+    setTimeout(nameSearchBoxes, 100);
+    window.addEventListener("load", nameSearchBoxes);
     setInterval(() => document.hidden || refreshRelative(document), 1000);
     document.querySelectorAll("[data-newss-live]").forEach(live);
     document.querySelectorAll("[data-newss-preview]").forEach(scheduleForm);
