@@ -19,15 +19,22 @@ from scrapers.fetch.failures import CollectError, FailureClass
 
 logger = logging.getLogger(__name__)
 
+Task = tuple[bytes, str, str, bool]
+"""What `read_page` takes."""
+
 
 class ExtractPool:
-    """Extraction in processes of its own, started when the first page comes."""
+    """Extraction in processes of its own, started when the first page comes.
+
+    A page that takes too long or crashes its process ends all processes. Which page it was is only sure if it was
+    read alone; so those that were being read at the same time are read again, one after another, before any is blamed.
+    """
 
     def __init__(self) -> None:
-        self._executor: ProcessPoolExecutor | None = None
-        self._lifeline: Connection | None = None
+        self._workers = _Workers(conf.extract_processes())
         # What waits, waits here, where its time does not count yet.
         self._room = asyncio.Semaphore(conf.extract_processes() + 1)
+        self._alone = asyncio.Lock()
 
     async def read(self, body: bytes, content_type: str, url: str, *, complete: bool) -> Page:
         """Return the article of a page, as `read_page` does.
@@ -35,28 +42,69 @@ class ExtractPool:
         Raises `CollectError`: `NOT_A_PAGE` for what is no HTML, `NO_TEXT` for a page that could not be read in time or
         whose reading ended its process.
         """
+        task = (body, content_type, url, complete)
         async with self._room:
-            executor = self._running()
-            try:
-                future = asyncio.get_running_loop().run_in_executor(
-                    executor, read_page, body, content_type, url, complete
-                )
-                page = await asyncio.wait_for(future, conf.extract_seconds())
-            except TimeoutError as error:
-                self._replace(executor)
-                raise CollectError(FailureClass.NO_TEXT, _t("Reading the page took too long.")) from error
-            except BrokenProcessPool as error:
-                logger.warning("A process that extracts text died, perhaps of %s.", url)
-                self._replace(executor)
-                raise CollectError(FailureClass.NO_TEXT, _t("Reading the page ended its process.")) from error
+            page = await self._workers.read(task)
+        if isinstance(page, _Unclear):
+            async with self._alone:
+                workers = _Workers(1)
+                try:
+                    page = await workers.read(task)
+                finally:
+                    workers.close()
+        assert not isinstance(page, _Unclear), "who is alone is to blame"
         if page is None:
             raise CollectError(FailureClass.NOT_A_PAGE, _t("The answer is not a page of HTML."))
         return page
 
     def close(self) -> None:
         """End the processes."""
+        self._workers.close()
+
+
+class _Unclear:
+    """The page was not read, perhaps for another's fault."""
+
+
+class _Workers:
+    """Some processes that read pages."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._executor: ProcessPoolExecutor | None = None
+        self._lifeline: Connection | None = None
+        self._reading = 0
+
+    async def read(self, task: Task) -> Page | _Unclear | None:
+        """Return what `read_page` does, or that another page may be to blame; raises `CollectError` (`NO_TEXT`)."""
+        executor = self._running()
+        # Beyond the number of processes it first waits for one of the others.
+        waits = self._reading >= self._number
+        others = self._reading > 0
+        self._reading += 1
+        try:
+            future = asyncio.get_running_loop().run_in_executor(executor, read_page, *task)
+            return await asyncio.wait_for(future, conf.extract_seconds())
+        except TimeoutError as error:
+            self._end(executor)
+            if waits:
+                return _Unclear()
+            raise CollectError(FailureClass.NO_TEXT, _t("Reading the page took too long.")) from error
+        except BrokenProcessPool as error:
+            # Somebody else ended it, or may have been what broke it.
+            if self._executor is not executor or others or self._reading > 1:
+                self._end(executor)
+                return _Unclear()
+            self._end(executor)
+            logger.warning("The process that extracts the text of %s died.", task[2])
+            raise CollectError(FailureClass.NO_TEXT, _t("Reading the page ended its process.")) from error
+        finally:
+            self._reading -= 1
+
+    def close(self) -> None:
+        """End the processes."""
         if self._executor is not None:
-            self._replace(self._executor)
+            self._end(self._executor)
 
     def _running(self) -> ProcessPoolExecutor:
         if self._executor is None:
@@ -66,17 +114,19 @@ class ExtractPool:
                 context.set_forkserver_preload([read_page.__module__])
             reader, self._lifeline = context.Pipe(duplex=False)
             self._executor = ProcessPoolExecutor(
-                conf.extract_processes(), mp_context=context, initializer=_live_with_parent, initargs=(reader,)
+                self._number, mp_context=context, initializer=_live_with_parent, initargs=(reader,)
             )
         return self._executor
 
-    def _replace(self, executor: ProcessPoolExecutor) -> None:
+    def _end(self, executor: ProcessPoolExecutor) -> None:
         if self._executor is not executor or self._lifeline is None:
             return
         self._executor = None
-        # Whatever the processes are busy with: they see their lifeline close and end.
         self._lifeline.close()
-        executor.shutdown(wait=True, cancel_futures=True)
+        # One that is deep in a regular expression gives no other thread of its a turn, so it would not see that.
+        for process in list((executor._processes or {}).values()):
+            process.kill()
+        executor.shutdown(wait=True)
 
 
 def _live_with_parent(lifeline: Connection) -> None:

@@ -1,0 +1,63 @@
+"""Extraction in processes: a page that hangs or crashes costs no other page anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from scrapers import pool
+from scrapers.extract.page import Page
+from scrapers.fetch.failures import CollectError, FailureClass
+from scrapers.pool import ExtractPool
+from tests.scrapers.hard_pages import read
+
+pytestmark = pytest.mark.anydb
+
+
+@pytest.fixture(autouse=True)
+def _two_processes(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    monkeypatch.setattr(pool, "read_page", read)
+    settings.NEWSS_EXTRACT_PROCESSES = 2
+    # Long enough for a process to start on a busy machine.
+    settings.NEWSS_EXTRACT_SECONDS = 8.0
+
+
+def read_all(bodies: Sequence[str]) -> list[str]:
+    """Return for each body its text, or the class of its failure."""
+
+    async def all_of_them() -> list[Page | BaseException]:
+        extraction = ExtractPool()
+        try:
+            tasks = [extraction.read(body.encode(), "text/html", f"http://x/{body}", complete=True) for body in bodies]
+            return await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            extraction.close()
+
+    answers = asyncio.run(all_of_them())
+    for answer in answers:
+        if isinstance(answer, BaseException) and not isinstance(answer, CollectError):
+            raise answer
+    return [answer.failure if isinstance(answer, CollectError) else answer.text for answer in answers]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("way", ["hang", "crash", "expression"])
+def test_a_page_that_hangs_or_crashes_takes_no_other_page_along(way: str) -> None:
+    others = ["slow"] * 18  # Enough for one of them to be under way when the time of the one that hangs is over.
+    assert read_all([way, *others, "a"]) == [FailureClass.NO_TEXT, *others, "a"]
+
+
+def test_two_pages_that_crash_are_both_blamed_and_nobody_else(settings: Any) -> None:
+    found = read_all(["crash", "a", "slow", "crash"])
+    assert found == [FailureClass.NO_TEXT, "a", "slow", FailureClass.NO_TEXT]
+
+
+def test_the_time_that_a_page_waits_for_a_process_is_not_its_own(settings: Any) -> None:
+    settings.NEWSS_EXTRACT_PROCESSES = 1
+    assert read_all(["hang", "slow"]) == [FailureClass.NO_TEXT, "slow"]
+
+
+def test_what_is_no_page_is_called_so() -> None:
+    assert read_all(["no page", "a"]) == [FailureClass.NOT_A_PAGE, "a"]
