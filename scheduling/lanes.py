@@ -106,7 +106,7 @@ def _rank(status: RunStatus) -> int:
 
 
 def _words(run: Run, status: RunStatus) -> str:
-    began = display.clock_words(run.started_at) if run.started_at else ""
+    began = f"{timezone.localtime(run.started_at):%H:%M:%S}" if run.started_at else ""
     return f"{began}: {status.label}, {display.duration_words(run.duration)}"
 
 

@@ -82,7 +82,7 @@ class ScheduleAdmin(VersionsAdmin):
     list_filter = ("enabled", PausedFilter, LastStatusFilter, "trigger_kind", JobFilter, "tags")
     search_fields = ("name", "description")
     ordering = ("name",)
-    list_per_page = 50
+    list_per_page = 25
     show_full_result_count = False
     actions = ("run_many", "enable_many", "disable_many", "pause_many", "resume_many")
     inlines = (FollowUpInline,)
@@ -110,7 +110,7 @@ class ScheduleAdmin(VersionsAdmin):
     @admin.display(description=_("Last runs"), ordering="-state__failures_in_row")
     def recent(self, schedule: Any) -> SafeString:
         """Return the last runs as bars."""
-        return SafeString(render_to_string("scheduling/bars.html", {"bars": bars(schedule.recent)}))
+        return bars(schedule.recent)
 
     @admin.display(description=_("Last result"), ordering=ORDERINGS["last"])
     def last_result(self, schedule: Any) -> SafeString:
