@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from django.utils import timezone
 from django.utils.translation import gettext as _t
 
+from scrapers import dedupe
 from scrapers.database import DatabaseThread
 from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.ingest import Draft, Outcome, store
@@ -30,9 +32,10 @@ class Batches:
         return await future
 
     async def close(self) -> None:
-        """Wait until everything is stored."""
+        """Wait until everything is stored, and forget by which traces of old texts copies were looked for."""
         if self._writer is not None:
             await self._writer
+            await self._database.run(dedupe.forget_old, timezone.now())
 
     async def _write(self) -> None:
         while self._waiting:

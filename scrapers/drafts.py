@@ -61,6 +61,11 @@ class Entry:
         return _hash(clean(self.item.guid)) if self.item.guid else ""
 
     @property
+    def address_hash(self) -> str:
+        """Return the hash under which its address is looked up; empty without one."""
+        return _hash(self.url) if self.url else ""
+
+    @property
     def title_hash(self) -> str:
         """Return what equal titles have in common; empty for one that says too little."""
         return title_hash(self.item.title)

@@ -1,4 +1,4 @@
-"""Storing: what of a source is known already, and articles in batches, each in one transaction.
+"""Storing: articles in batches, each in one transaction.
 
 Called in the run's database thread; doubles nothing, whoever else stores at the same time. An item is known by what the
 source calls it, else an article by its address (in any source), by its title (in one source, within a week), or by
@@ -16,13 +16,15 @@ from django.db import DatabaseError, InterfaceError, OperationalError, transacti
 from django.db.models import F
 from django.utils import timezone
 
+from scrapers import known
+from scrapers.dedupe import Copies
 from scrapers.drafts import Draft, Entry, Outcome, Status, clean
+from scrapers.known import look_up, pass_over
 from scrapers.models import (
     Article,
     ArticlePage,
     ArticleSource,
     ArticleVersion,
-    PassedItem,
     Tombstone,
     url_hash,
 )
@@ -30,71 +32,6 @@ from scrapers.models import (
 logger = logging.getLogger(__name__)
 
 __all__ = ["Draft", "Entry", "Outcome", "Status", "clean", "look_up", "pass_over", "store"]
-
-
-def look_up(source_id: int, entries: Sequence[Entry], scope: str) -> list[Status]:
-    """Return what is known of each entry of a source; an entry that repeats an earlier one is a duplicate.
-
-    Articles that other sources brought are linked to this one. `scope` is the key of the run's query.
-    """
-    keys = [entry.key for entry in entries]
-    hashes = {url_hash(entry.url): entry for entry in entries if entry.url}
-    articles = {found.url_hash: found for found in _articles(hashes)}
-    links = {
-        link.item_key: link for link in ArticleSource.objects.filter(source=source_id, item_key__in=keys)
-    } | _links_by_url(source_id, articles)
-    passed = {
-        item.item_key: item
-        for item in PassedItem.objects.filter(source=source_id, item_key__in=keys, scope__in={"", scope})
-    }
-    deleted = set(Tombstone.objects.filter(url_hash__in=list(hashes)).values_list("url_hash", flat=True))
-    seen: set[str] = set()
-    statuses = []
-    for entry in entries:
-        names = {entry.key, entry.url} - {""}
-        if names & seen:
-            statuses.append(Status(Outcome.DUPLICATE))
-            continue
-        seen |= names
-        if entry.url and url_hash(entry.url) in deleted:
-            statuses.append(Status(Outcome.KNOWN))
-            continue
-        article = articles.get(url_hash(entry.url)) if entry.url else None
-        statuses.append(_status(entry, links.get(entry.key) or links.get(entry.url), passed.get(entry.key), article))
-    _link_elsewhere_known(source_id, entries, statuses, articles)
-    return statuses
-
-
-def _articles(hashes: Iterable[str]) -> Iterable[Article]:
-    return Article.objects.filter(url_hash__in=list(hashes)).only("pk", "url", "url_hash", "fetched_at")
-
-
-def _links_by_url(source_id: int, articles: dict[str, Article]) -> dict[str, ArticleSource]:
-    by_id = {article.pk: article.url for article in articles.values()}
-    links = ArticleSource.objects.filter(source=source_id, article__in=list(by_id))
-    return {by_id[link.article_id]: link for link in links}
-
-
-def _status(entry: Entry, link: ArticleSource | None, passed: PassedItem | None, article: Article | None) -> Status:
-    updated = entry.item.updated
-    if link is None and passed is None:
-        return Status(Outcome.DUPLICATE if article is not None else None)
-    # The entry's own times are compared: clocks differ, and many feeds write no seconds. A first one is an update too.
-    before = [known.item_updated_at for known in (link, passed) if known and known.item_updated_at]
-    if updated is None or any(updated <= moment for moment in before):
-        return Status(Outcome.KNOWN)
-    return Status(refresh=link.article_id if link else None)
-
-
-def _link_elsewhere_known(
-    source_id: int, entries: Sequence[Entry], statuses: Sequence[Status], articles: dict[str, Article]
-) -> None:
-    links = {}
-    for entry, status in zip(entries, statuses, strict=True):
-        article = articles.get(url_hash(entry.url)) if entry.url else None
-        if status.outcome is Outcome.DUPLICATE and article is not None:
-            links[article.pk] = _link(article.pk, source_id, entry)
-    ArticleSource.objects.bulk_create(links.values(), ignore_conflicts=True)
 
 
 def store(drafts: Sequence[Draft]) -> list[Outcome | DatabaseError]:
@@ -122,8 +59,12 @@ class Batch:
     by_url: dict[str, Article]
     by_id: dict[int, Article]
     by_content: dict[str, Article]
+    by_title: dict[tuple[int, str], list[Article]]
     deleted: set[str]
+    copies: Copies
+    now: datetime
     created: list[Article] = field(default_factory=list)
+    changed: list[Article] = field(default_factory=list)
     versions: list[ArticleVersion] = field(default_factory=list)
     pages: list[tuple[Article, Draft]] = field(default_factory=list)
     placed: list[tuple[Draft, Article, Outcome]] = field(default_factory=list)
@@ -131,6 +72,7 @@ class Batch:
     @classmethod
     def of(cls, drafts: Sequence[Draft]) -> Batch:
         """Look up all that a batch of drafts may meet."""
+        now = timezone.now()
         urls = [url_hash(draft.url) for draft in drafts]
         contents = [content for draft in drafts if (content := draft.content_hash())]
         return cls(
@@ -141,7 +83,10 @@ class Batch:
                 found.content_hash: found
                 for found in Article.objects.filter(content_hash__in=contents).order_by("-duplicate_of", "-pk")
             },
+            by_title=known.by_title({draft.source_id for draft in drafts}, {draft.title_hash() for draft in drafts}),
             deleted=set(Tombstone.objects.filter(url_hash__in=urls).values_list("url_hash", flat=True)),
+            copies=Copies((clean(draft.text) for draft in drafts), now),
+            now=now,
         )
 
     def place(self, draft: Draft) -> Outcome:
@@ -151,9 +96,10 @@ class Batch:
         if article is None and key in self.deleted:
             pass_over(draft.source_id, draft.entry)
             return Outcome.KNOWN
-        article = article or self.by_content.get(content)
+        article = article or self.by_content.get(content) or self._same_title(draft)
         if article is None:
-            outcome, article = Outcome.NEW, self._create(draft, key, content)
+            article = self._create(draft, key, content)
+            outcome = Outcome.DUPLICATE if article.duplicate_of else Outcome.NEW
         elif draft.refresh is not None and draft.refresh == article.pk:
             # An article that this very batch brings has no key yet, and neither has a new draft: these are not equal.
             outcome = self._refresh(article, draft)
@@ -164,7 +110,10 @@ class Batch:
 
     def write(self) -> None:
         """Write what was noted."""
-        Article.objects.bulk_create(self.created)
+        # Those first that others are copies of: a row can only refer to one that has its key.
+        Article.objects.bulk_create([article for article in self.created if article.duplicate_of is None])
+        Article.objects.bulk_create([article for article in self.created if article.duplicate_of is not None])
+        self.copies.write([*self.created, *self.changed], self.now)
         ArticleVersion.objects.bulk_create(self.versions)
         ArticlePage.objects.bulk_create(
             [_page(article, draft) for article, draft in self.pages],
@@ -176,6 +125,10 @@ class Batch:
 
     def _create(self, draft: Draft, key: str, content: str) -> Article:
         article = Article(url=draft.url, url_hash=key, first_run_id=draft.run_id, **draft.fields())
+        article.duplicate_of = self.copies.original_of(article.text)
+        self.copies.add(article)
+        if title := draft.title_hash():
+            self.by_title.setdefault((draft.source_id, title), []).append(article)
         self.by_url[key] = article
         if content:
             self.by_content[content] = article
@@ -197,8 +150,15 @@ class Batch:
         Article.objects.filter(pk=article.pk).update(**values)
         for name, value in values.items():
             setattr(article, name, value)
+        self.changed.append(article)
         self._keep_page(article, draft)
         return Outcome.UPDATED
+
+    def _same_title(self, draft: Draft) -> Article | None:
+        """Return the article of the same source and week with the same title."""
+        same = self.by_title.get((draft.source_id, draft.title_hash()), [])
+        published = draft.published or self.now
+        return next((article for article in same if known.is_near(article, published)), None)
 
     def _keep_page(self, article: Article, draft: Draft) -> None:
         if draft.page:
@@ -234,29 +194,7 @@ def _note(placed: Iterable[tuple[Draft, Article, Outcome]]) -> None:
                 item_key=draft.entry.key, item_updated_at=draft.entry.item.updated
             )
             continue
-        links.setdefault((article.pk, draft.source_id), _link(article.pk, draft.source_id, draft.entry))
+        links.setdefault((article.pk, draft.source_id), known.link_to(article.pk, draft.source_id, draft.entry))
         if outcome is Outcome.DUPLICATE:
             pass_over(draft.source_id, draft.entry)
     ArticleSource.objects.bulk_create(links.values(), ignore_conflicts=True)
-
-
-def _link(article_id: int, source_id: int, entry: Entry) -> ArticleSource:
-    return ArticleSource(
-        article_id=article_id,
-        source_id=source_id,
-        url=entry.url,
-        guid=clean(entry.item.guid),
-        guid_hash=entry.guid_hash,
-        item_key=entry.key,
-        item_updated_at=entry.item.updated,
-    )
-
-
-def pass_over(source_id: int, entry: Entry, scope: str = "") -> None:
-    """Remember an item that is not stored, so that its page is not fetched again; `scope` as in `PassedItem`."""
-    PassedItem.objects.update_or_create(
-        source_id=source_id,
-        item_key=entry.key,
-        scope=scope,
-        defaults={"item_updated_at": entry.item.updated, "at": timezone.now()},
-    )

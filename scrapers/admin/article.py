@@ -18,6 +18,9 @@ from scrapers.admin.article_filters import FILTERS
 from scrapers.admin.base import AheadAdmin
 from scrapers.models import Article, ArticleSource, Source
 
+COPIES_SHOWN = 50
+VERSIONS_SHOWN = 20
+"""The newest copies and earlier texts that the page of an article shows."""
 OPENING_CHARACTERS = 400
 """How much of the text the list fetches; it shows two lines of it."""
 
@@ -45,7 +48,7 @@ class ArticleAdmin(AheadAdmin):
                 .annotate(opening=Left("text", OPENING_CHARACTERS))
                 .prefetch_related(Prefetch("sources", queryset=Source.objects.only("name")))
             )
-        return articles.select_related("first_run")
+        return articles.select_related("first_run", "duplicate_of")
 
     @admin.display(description=_("Article"), ordering="title")
     def reading(self, article: Article) -> SafeString:
@@ -72,6 +75,8 @@ class ArticleAdmin(AheadAdmin):
                 "article": article,
                 "title": article.title,
                 "subtitle": None,
+                "copies": article.copies.only("title").order_by("pk")[:COPIES_SHOWN],
+                "versions": article.versions.all()[:VERSIONS_SHOWN],
                 "seen_in": ArticleSource.objects.filter(article=article).select_related("source").order_by("pk"),
                 # The outlet's server learns who reads only when the reader asks for the image.
                 "with_image": "image" in request.GET,

@@ -105,4 +105,20 @@ def _start_of(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, time.min))
 
 
-FILTERS = (SourceFilter, TagFilter, LanguageFilter, ("published_at", DayFilter))
+class CopiesFilter(_Filter):
+    """Whether copies of a story in other outlets stand in the list by themselves."""
+
+    title = _("copies")
+    parameter_name = "copies"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[Any, Any]]:
+        """Return the one choice beside the usual list."""
+        return [("shown", _("shown one by one"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        """Fold copies under the first article, unless they are asked for."""
+        assert isinstance(queryset, ArticleQuerySet)
+        return None if self.value() == "shown" else queryset.originals()
+
+
+FILTERS = (SourceFilter, TagFilter, LanguageFilter, CopiesFilter, ("published_at", DayFilter))

@@ -92,11 +92,11 @@ class TombstoneQuerySet(models.QuerySet["Tombstone"]):
             batch_size=BURIED_AT_ONCE,
             ignore_conflicts=True,
         )
-        items = links.values_list("source_id", "item_key", "item_updated_at")
+        items = links.values_list("source_id", "item_key", "address_hash", "item_updated_at")
         PassedItem.objects.bulk_create(
             (
-                PassedItem(source_id=source, item_key=item, item_updated_at=updated)
-                for source, item, updated in items.iterator(BURIED_AT_ONCE)
+                PassedItem(source_id=source, item_key=item, address_hash=address, item_updated_at=updated)
+                for source, item, address, updated in items.iterator(BURIED_AT_ONCE)
             ),
             batch_size=BURIED_AT_ONCE,
             ignore_conflicts=True,

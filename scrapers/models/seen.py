@@ -26,6 +26,7 @@ class ArticleSource(models.Model):
     item_key = models.CharField(
         max_length=64, editable=False, help_text=_("Hash of identifier and address, as the source gave them.")
     )
+    address_hash = models.CharField(max_length=64, blank=True, editable=False)
     item_updated_at = models.DateTimeField(_("updated, says the source"), null=True, blank=True)
     first_seen_at = models.DateTimeField(_("first seen"), default=timezone.now)
 
@@ -39,6 +40,8 @@ class ArticleSource(models.Model):
             models.Index(fields=["source", "item_key"], name="articlesource_item"),
             # The look-up of an identifier whose item has another address now.
             models.Index(fields=["source", "guid_hash"], condition=~Q(guid_hash=""), name="articlesource_guid"),
+            # The look-up of an item whose identifier changes from poll to poll.
+            models.Index(fields=["source", "address_hash"], name="articlesource_address"),
             # A source's articles, newest first.
             models.Index(fields=["source", "-first_seen_at"], name="articlesource_newest"),
         ]
@@ -55,6 +58,7 @@ class PassedItem(models.Model):
 
     source = models.ForeignKey(Source, verbose_name=_("source"), on_delete=models.CASCADE, related_name="passed_items")
     item_key = models.CharField(max_length=64)
+    address_hash = models.CharField(max_length=64, blank=True, editable=False)
     scope = models.CharField(_("query"), max_length=64, blank=True)
     item_updated_at = models.DateTimeField(_("updated, says the source"), null=True, blank=True)
     at = models.DateTimeField(_("looked at"), default=timezone.now)
@@ -65,6 +69,10 @@ class PassedItem(models.Model):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(fields=["source", "item_key", "scope"], name="passeditem_unique"),
+        ]
+        indexes = [
+            # The look-up of an item whose identifier changes from poll to poll.
+            models.Index(fields=["source", "address_hash"], name="passeditem_address"),
         ]
 
     def __str__(self) -> str:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
 from scrapers.ingest import Entry, Outcome, look_up, store
 from scrapers.kinds import Item
@@ -131,3 +133,24 @@ def test_deleting_a_source_deletes_none_of_its_articles() -> None:
     source.delete()
     assert Article.objects.count() == 1
     assert not ArticleSource.objects.exists() and not Tombstone.objects.exists()
+
+
+def test_the_page_of_an_article_shows_earlier_texts_and_copies_and_how_it_was_read(admin_client: Client) -> None:
+    first = draft(
+        make_source(), "Storm comes", "<b>It is expected at noon.</b>", section="Sea", methods={"text": "fast"}
+    )
+    store([first])
+    article = Article.objects.get()
+    store([replace(first, title="Storm is here", text="It came at ten.", refresh=article.pk)])
+    copy = stored(make_source(), "Our storm", "One.")
+    Article.objects.filter(pk=copy.pk).update(duplicate_of=article)
+    address = reverse("admin:scrapers_article_change", args=[article.pk])
+    page = admin_client.get(address).content.decode()
+    assert "&lt;b&gt;It is expected at noon.&lt;/b&gt;" in page and "Our storm" in page and "Sea" in page
+    folded = admin_client.get(reverse("admin:scrapers_article_changelist")).content.decode()
+    assert "Storm is here" in folded and "Our storm" not in folded
+    shown = admin_client.get(reverse("admin:scrapers_article_changelist"), {"copies": "shown"}).content.decode()
+    assert "Our storm" in shown
+    assert (
+        "Storm is here" in admin_client.get(reverse("admin:scrapers_article_change", args=[copy.pk])).content.decode()
+    )

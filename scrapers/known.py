@@ -1,0 +1,190 @@
+"""What of a source's items is known already, so that no page is fetched for nothing.
+
+1. An item is known by what the source calls it: identifier and address together, since feeds repeat identifiers.
+2. Where the identifier changes from poll to poll, or there is none, by its address in the source.
+3. Where the address changed, by its identifier, if no other item carries that and the title is still the same.
+4. An article is known by its normalised address, whatever source brought it, and when it was deleted too.
+5. In one source, an item with the title of an article of the same week is that article.
+
+A known item is looked at again only if its source says that it was updated since.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+
+from scrapers.drafts import Entry, Outcome, Status, clean
+from scrapers.models import Article, ArticleSource, PassedItem, Tombstone
+from scrapers.words import fold
+
+SAME_TITLE_WITHIN = timedelta(days=7)
+"""Two items of a source with the same title and less than this between them are one story; a weekly column is not."""
+
+
+def look_up(source_id: int, entries: Sequence[Entry], scope: str) -> list[Status]:
+    """Return what is known of each entry of a source; an entry that repeats an earlier one is a duplicate.
+
+    Articles that other sources brought are linked to this one. `scope` is the key of the run's query.
+    """
+    known = Known.of(source_id, entries, scope)
+    statuses, seen = [], set[str]()
+    for entry in entries:
+        names = {entry.key, entry.url} - {""}
+        statuses.append(Status(Outcome.DUPLICATE) if names & seen else known.status(entry))
+        seen |= names
+    known.note()
+    return statuses
+
+
+@dataclass
+class Known:
+    """What the database knows of the entries of one listing; the keys are the hashes of `Entry`."""
+
+    source_id: int
+    articles: dict[str, Article]
+    by_key: dict[str, ArticleSource]
+    by_address: dict[str, ArticleSource]
+    by_guid: dict[str, ArticleSource]
+    passed: dict[str, PassedItem]
+    by_title: dict[tuple[int, str], list[Article]]
+    deleted: set[str]
+    now: datetime
+
+    def __post_init__(self) -> None:
+        self._links: list[ArticleSource] = []
+        self._passed: list[PassedItem] = []
+
+    @classmethod
+    def of(cls, source_id: int, entries: Sequence[Entry], scope: str) -> Known:
+        """Look everything up, in a fixed number of queries."""
+        keys = [entry.key for entry in entries]
+        addresses = [entry.address_hash for entry in entries if entry.url]
+        guids = Counter(entry.guid_hash for entry in entries if entry.guid_hash)
+        articles = {
+            found.url_hash: found for found in Article.objects.filter(url_hash__in=addresses).only("url", "url_hash")
+        }
+        links = list(
+            ArticleSource.objects.filter(source=source_id)
+            .filter(
+                Q(item_key__in=keys)
+                | Q(address_hash__in=addresses)
+                | Q(guid_hash__in=[guid for guid, count in guids.items() if count == 1])
+                | Q(article__in=[article.pk for article in articles.values()])
+            )
+            .select_related("article")
+            .defer("article__text", "article__summary")
+        )
+        passed = PassedItem.objects.filter(source=source_id, scope__in={"", scope})
+        named = Counter(link.guid_hash for link in links)
+        items = list(passed.filter(Q(item_key__in=keys) | Q(address_hash__in=addresses)))
+        return cls(
+            source_id,
+            articles,
+            by_key={link.item_key: link for link in links},
+            by_address={
+                **{link.address_hash: link for link in links if link.address_hash},
+                **{link.article.url_hash: link for link in links},
+            },
+            by_guid={link.guid_hash: link for link in links if link.guid_hash and named[link.guid_hash] == 1},
+            passed={item.address_hash: item for item in items if item.address_hash}
+            | {item.item_key: item for item in items},
+            by_title=by_title([source_id], {entry.title_hash for entry in entries}),
+            deleted=set(Tombstone.objects.filter(url_hash__in=addresses).values_list("url_hash", flat=True)),
+            now=timezone.now(),
+        )
+
+    def status(self, entry: Entry) -> Status:
+        """Return what is known of an entry."""
+        address = entry.address_hash
+        link = self.by_key.get(entry.key) or self.by_address.get(address) or self._moved(entry)
+        passed = self.passed.get(entry.key) or self.passed.get(address)
+        if link is None and address in self.deleted:
+            return Status(Outcome.KNOWN)
+        if link is None and passed is None:
+            return self._unseen(entry)
+        updated = entry.item.updated
+        # The entry's own times are compared: clocks differ, and many feeds write no seconds. A first one is an update
+        # too.
+        before = [known.item_updated_at for known in (link, passed) if known and known.item_updated_at]
+        if updated is None or any(updated <= moment for moment in before):
+            return Status(Outcome.KNOWN)
+        return Status(refresh=link.article_id if link else None)
+
+    def note(self) -> None:
+        """Store which articles of others were seen in this source, and which items lead to them."""
+        ArticleSource.objects.bulk_create(self._links, ignore_conflicts=True)
+        PassedItem.objects.bulk_create(self._passed, ignore_conflicts=True)
+
+    def _moved(self, entry: Entry) -> ArticleSource | None:
+        """Return the link of the same identifier under another address, if the title says that it is the same story."""
+        found = self.by_guid.get(entry.guid_hash) if entry.guid_hash else None
+        same = found is not None and fold(found.article.title) == fold(entry.item.title)
+        return found if same else None
+
+    def _unseen(self, entry: Entry) -> Status:
+        """Return the status of an item that the source has not brought before."""
+        article = self.articles.get(entry.address_hash)
+        if article is not None:
+            self._links.append(link_to(article.pk, self.source_id, entry))
+            return Status(Outcome.DUPLICATE)
+        published = entry.item.published or self.now
+        same = self.by_title.get((self.source_id, entry.title_hash), [])
+        if any(is_near(article, published) for article in same):
+            self._passed.append(_passed(self.source_id, entry))
+            return Status(Outcome.DUPLICATE)
+        return Status()
+
+
+def by_title(sources: Iterable[int], titles: set[str]) -> dict[tuple[int, str], list[Article]]:
+    """Return the articles with these titles (hashes) that were seen in these sources."""
+    links = ArticleSource.objects.filter(source__in=sources, article__title_hash__in=titles - {""})
+    found: dict[tuple[int, str], list[Article]] = defaultdict(list)
+    for link in links.select_related("article").order_by("pk"):
+        found[link.source_id, link.article.title_hash].append(link.article)
+    return found
+
+
+def is_near(article: Article, published: datetime) -> bool:
+    """Tell whether an instant of publication is within a week of an article's."""
+    return abs((article.published_at or article.created_at) - published) < SAME_TITLE_WITHIN
+
+
+def link_to(article_id: int, source_id: int, entry: Entry) -> ArticleSource:
+    """Return the unsaved row that says that an article was seen in a source."""
+    return ArticleSource(
+        article_id=article_id,
+        source_id=source_id,
+        url=entry.url,
+        guid=clean(entry.item.guid),
+        guid_hash=entry.guid_hash,
+        item_key=entry.key,
+        address_hash=entry.address_hash,
+        item_updated_at=entry.item.updated,
+    )
+
+
+def pass_over(source_id: int, entry: Entry, scope: str = "") -> None:
+    """Remember an item that is not stored, so that its page is not fetched again; `scope` as in `PassedItem`."""
+    item = _passed(source_id, entry, scope)
+    PassedItem.objects.update_or_create(
+        source_id=source_id,
+        item_key=entry.key,
+        scope=scope,
+        defaults={name: getattr(item, name) for name in ("address_hash", "item_updated_at", "at")},
+    )
+
+
+def _passed(source_id: int, entry: Entry, scope: str = "") -> PassedItem:
+    return PassedItem(
+        source_id=source_id,
+        item_key=entry.key,
+        address_hash=entry.address_hash,
+        scope=scope,
+        item_updated_at=entry.item.updated,
+    )
