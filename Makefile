@@ -8,7 +8,7 @@ SITE_PORT ?= 8700
 JOBS ?= 2
 export PORT SITE_PORT
 
-.PHONY: bench-pages help demo run install install-dev test test-long chaos check screenshots format lock clean
+.PHONY: bench-pages bench-scheduling help demo run install install-dev test test-long chaos check screenshots format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -67,6 +67,14 @@ screenshots: install-dev  ## take the README's pictures anew, from a demo of the
 
 bench-pages: install-dev  ## time the admin's pages with 1,000,000 runs and 2,000,000 articles in PostgreSQL
 	$(BIN)/python -W ignore -m benchmarks.pages
+
+bench-scheduling: install-dev .venv-bench/installed  ## measure the engine beside its peers; BENCH=--quick for a short form
+	$(BIN)/python -W ignore -m benchmarks.scheduling --peers .venv-bench/bin/python $(BENCH)
+
+.venv-bench/installed: benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@touch $@
 
 format: install-dev  ## format the code
 	$(BIN)/ruff check --fix .
