@@ -12,7 +12,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from django.utils import timezone
@@ -20,18 +20,21 @@ from django.utils.translation import gettext as _t
 
 from scheduling.jobs import RunContext
 from scrapers import conf, ingest
+from scrapers.assemble import draft as assemble
+from scrapers.assemble import full_text, page_of_item
 from scrapers.batches import Batches
 from scrapers.database import DatabaseThread
 from scrapers.extract.page import Page
-from scrapers.extract.text import read_fragment
 from scrapers.fetch.client import Answer, Fetcher, Tally
 from scrapers.fetch.failures import CollectError, FailureClass
-from scrapers.fetch.identity import Identity
-from scrapers.ingest import Draft, Entry, Outcome, Status
+from scrapers.ingest import Entry, Outcome, Status
 from scrapers.kinds import Item, Listing, NotModified, Poll, registry
+from scrapers.kinds.reading import in_encoding
 from scrapers.models import ResultStatus, Source, SourceResult
 from scrapers.pool import ExtractPool
 from scrapers.query import Query
+from scrapers.source_settings import resolve_all
+from scrapers.source_settings.plan import Plan
 
 logger = logging.getLogger(__name__)
 
@@ -58,11 +61,15 @@ class Progress:
     """How one source goes: its counters, its cost, and what of it failed."""
 
     source: Source
+    plan: Plan = field(init=False)
     counts: Counter[str] = field(default_factory=Counter)
     tally: Tally = field(default_factory=Tally)
     failures: list[CollectError] = field(default_factory=list)
     http_status: int | None = None
     cut_short: bool = False
+    #: Items that a first import let through or left out, and selectors that found nothing on pages.
+    ranked: int = 0
+    unmatched: Counter[str] = field(default_factory=Counter)
 
     def complete(self) -> bool:
         """Tell whether every item was dealt with for good, so that nothing is left for the next poll."""
@@ -99,6 +106,8 @@ class Collection:
         self._batches = Batches(self._database)
         self._context.progress(0, len(self._sources))
         try:
+            settings = await self._database.run(resolve_all, self._sources)
+            self._settings = dict(zip([source.pk for source in self._sources], settings, strict=True))
             async with Fetcher(self._database) as self._fetcher:
                 return await self._all_sources()
         finally:
@@ -154,14 +163,16 @@ class Collection:
     async def _collect(self, progress: Progress) -> ResultStatus:
         """Poll a source, deal with each of its items, and note what the next poll may rely on."""
         source, scope = progress.source, self._query.key
-        query = str(self._context.parameters.get("query") or "")
+        plan = progress.plan = Plan.of(source, self._settings[source.pk])
+        query = str(self._context.parameters.get("query") or "") or plan.search_words
         url = source.address_for(query)
-        etag, last_modified = source.validators(scope, url)
-        caught_up = source.is_caught_up(scope, url)
+        basis = f"{url}\n{plan.key}"
+        etag, last_modified = source.validators(scope, basis)
+        caught_up = source.is_caught_up(scope, basis)
         poll = Poll(
             self._fetcher,
             url=url,
-            identity=Identity(home=source.url),
+            identity=plan.identity,
             tally=progress.tally,
             options=source.options,
             query=query,
@@ -169,6 +180,7 @@ class Collection:
             last_modified=last_modified,
             caught_up=caught_up,
             pages=source.page_validators if caught_up else None,
+            encoding=plan.encoding,
         )
         listings = cast(AsyncGenerator[Listing], registry.get(source.kind).poll(poll))
         try:
@@ -187,7 +199,7 @@ class Collection:
                 etag=answer.etag if answer else "",
                 last_modified=answer.last_modified if answer else "",
                 scope=scope,
-                basis=url,
+                basis=basis,
                 complete=progress.complete(),
                 pages=poll.pages,
             )
@@ -214,10 +226,13 @@ class Collection:
         """Deal with the items of a listing; tell whether any of them was not known."""
         entries = [Entry.of(item) for item in listing.items]
         statuses = await self._database.run(ingest.look_up, progress.source.pk, entries, self._query.key)
+        beyond = await self._first_import(progress, entries)
         waiting: deque[tuple[Entry, Status]] = deque()
-        for entry, status in zip(entries, statuses, strict=True):
+        for place, (entry, status) in enumerate(zip(entries, statuses, strict=True)):
             if status.outcome is not None:
                 self._count(progress, status.outcome)
+            elif place in beyond:
+                self._count(progress, Outcome.TOO_OLD)
             else:
                 waiting.append((entry, status))
         # With a limit one after another, since each may or may not turn out to be new.
@@ -226,6 +241,16 @@ class Collection:
             for _worker in range(min(at_once, len(waiting))):
                 group.create_task(self._work(progress, waiting))
         return any(status.outcome is not Outcome.KNOWN for status in statuses)
+
+    async def _first_import(self, progress: Progress, entries: Sequence[Entry]) -> set[int]:
+        """Pass over what the first poll of a source is to leave out; return the places of those entries."""
+        if progress.source.last_success_at is not None:
+            return set()
+        beyond = progress.plan.beyond_first_import([entry.item for entry in entries], progress.ranked)
+        progress.ranked += len(entries)
+        for place in beyond:
+            await self._database.run(ingest.pass_over, progress.source.pk, entries[place])
+        return beyond
 
     async def _work(self, progress: Progress, waiting: deque[tuple[Entry, Status]]) -> None:
         while waiting:
@@ -255,51 +280,56 @@ class Collection:
         return Outcome.FAILED
 
     async def _article(self, progress: Progress, entry: Entry, status: Status) -> Outcome:
-        item = entry.item
+        item, plan = entry.item, progress.plan
+        if plan.excludes(item):
+            return Outcome.EXCLUDED_BY_PATTERN
+        if plan.is_too_old(item.published, timezone.now()):
+            return Outcome.TOO_OLD
         if self._query.excludes(item.title, item.summary):
             return Outcome.EXCLUDED
         if not entry.url:
             raise CollectError(FailureClass.NO_ADDRESS, _t("The entry has no address that could be fetched."))
-        answer = await self._fetcher.fetch(item.url, accept=PAGE_ACCEPT, tally=progress.tally)
-        draft = await self._draft(progress.source, entry, status, answer)
+        text = full_text(item, plan)
+        answer = None
+        if text:
+            page = page_of_item(progress.source, entry, text)
+        else:
+            answer = await self._fetcher.fetch(
+                item.url, accept=PAGE_ACCEPT, tally=progress.tally, identity=plan.identity
+            )
+            page = await self._page(progress, in_encoding(answer, plan.encoding), item)
+        draft = assemble(self._context.run_id, progress.source, plan, entry, status, page)
+        if draft is None:
+            raise CollectError(FailureClass.NO_TEXT, _t("No text of an article was found on the page."))
+        if answer and plan.keep_page:
+            draft = replace(draft, page=answer.body, page_type=answer.content_type)
         if not self._query.matches(draft.title, draft.summary, draft.text):
             await self._database.run(ingest.pass_over, progress.source.pk, entry, self._query.key)
             return Outcome.EXCLUDED
+        if plan.is_too_old(draft.published, timezone.now()):
+            await self._database.run(ingest.pass_over, progress.source.pk, entry)
+            return Outcome.TOO_OLD
         return await self._batches.store(draft)
 
-    async def _draft(self, source: Source, entry: Entry, status: Status, answer: Answer) -> Draft:
-        """Return the article of a page: the entry's own title, time and authors where given, else the page's."""
+    async def _page(self, progress: Progress, answer: Answer, item: Item) -> Page:
+        """Return what a page holds, by the source's selectors where it has some."""
         if answer.content_type.partition(";")[0].strip().lower() not in _PAGE_TYPES:
             sentence = _t("The answer is no page of text, but %(type)s.") % {"type": answer.content_type[:100]}
             raise CollectError(FailureClass.NOT_A_PAGE, sentence, http_status=answer.status)
-        item = entry.item
-        given = bool(item.title and item.published and item.authors)
-        page = await self._pool.read(answer.body, answer.content_type, answer.url, complete=not given)
-        found = page.metadata
-        text = page.text or read_fragment(item.content)
-        if not text:
-            raise CollectError(FailureClass.NO_TEXT, _t("No text of an article was found on the page."))
-        return Draft(
-            run_id=self._context.run_id,
-            source_id=source.pk,
-            entry=entry,
-            url=found.url,
-            title=item.title or found.title or text.partition("\n")[0][:200],
-            text=text,
-            summary=item.summary or found.summary,
-            authors=item.authors or found.authors,
-            published=item.published or found.published,
-            zone_known=item.zone_known if item.published else found.zone_known,
-            modified=found.modified or item.updated,
-            modified_zone_known=found.modified_zone_known if found.modified else item.zone_known,
-            language=found.language or item.language.lower(),
-            image=found.image or item.image,
-            section=found.section,
-            keywords=found.keywords or item.tags,
-            site_name=found.site_name,
-            methods=_methods(source, item, page),
-            refresh=status.refresh,
+        complete = not (item.title and item.published and item.authors)
+        rules = progress.plan.rules
+        if not rules:
+            return await self._pool.read(answer.body, answer.content_type, answer.url, complete=complete)
+        page, unmatched = await self._pool.read_by(
+            rules, answer.body, answer.content_type, answer.url, complete=complete
         )
+        for selector in unmatched:
+            progress.unmatched[selector] += 1
+            if progress.unmatched[selector] == 1:
+                words = _t("%(source)s: the selector finds nothing on %(url)s: %(selector)s")
+                values = {"source": progress.source, "url": answer.url, "selector": selector}
+                self._context.log(words % values, logging.WARNING)
+        return page
 
     def _count(self, progress: Progress, outcome: Outcome) -> None:
         progress.counts[outcome] += 1
@@ -312,20 +342,6 @@ class Collection:
         self._context.progress(self._done, len(self._sources), result.source_name)
         level = logging.ERROR if result.status == ResultStatus.FAILED else logging.INFO
         self._context.log(f"{result.source_name}: {result.sentence()}", level)
-
-
-def _methods(source: Source, item: Item, page: Page) -> dict[str, str]:
-    """Return where each field was found: what the source itself gave, under the name of its kind."""
-    given = {"title": item.title, "summary": item.summary, "authors": item.authors, "published": item.published}
-    fallback = {"text": item.content, "language": item.language, "image": item.image} | {
-        "keywords": item.tags,
-        "modified": item.updated,
-    }
-    return (
-        {name: source.kind for name, value in fallback.items() if value}
-        | page.methods
-        | {name: source.kind for name, value in given.items() if value}
-    )
 
 
 def totals(counts: Counter[str]) -> dict[str, int]:

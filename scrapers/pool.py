@@ -7,20 +7,29 @@ import logging
 import multiprocessing
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing.connection import Connection
+from typing import ParamSpec, TypeVar
 
 from django.utils.translation import gettext as _t
 
 from scrapers import conf
 from scrapers.extract.page import Page, read_page
 from scrapers.fetch.failures import CollectError, FailureClass
+from scrapers.source_settings.page_rules import PageRules, read_page_by
 
 logger = logging.getLogger(__name__)
 
+<<<<<<< HEAD
 Task = tuple[bytes, str, str, bool]
 """What `read_page` takes."""
+=======
+P = ParamSpec("P")
+T = TypeVar("T")
+>>>>>>> 93b9b70 (Let sources inherit their settings from all sources and from tags, keep secrets encrypted, and take only what patterns and age let through)
 
 
 class ExtractPool:
@@ -42,6 +51,7 @@ class ExtractPool:
         Raises `CollectError`: `NOT_A_PAGE` for what is no HTML, `NO_TEXT` for a page that could not be read in time or
         whose reading ended its process.
         """
+<<<<<<< HEAD
         task = (body, content_type, url, complete)
         async with self._room:
             page = await self._workers.read(task)
@@ -56,6 +66,30 @@ class ExtractPool:
         if page is None:
             raise CollectError(FailureClass.NOT_A_PAGE, _t("The answer is not a page of HTML."))
         return page
+=======
+        return _page(await self._call(url, read_page, body, content_type, url, complete))
+
+    async def read_by(
+        self, rules: PageRules, body: bytes, content_type: str, url: str, *, complete: bool
+    ) -> tuple[Page, tuple[str, ...]]:
+        """Return (the article of a page, selectors that found nothing), as `read_page_by` does; raises as `read`."""
+        page, unmatched = await self._call(url, read_page_by, rules, body, content_type, url, complete)
+        return _page(page), unmatched
+
+    async def _call(self, url: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        async with self._room:
+            executor = self._running()
+            try:
+                future = asyncio.get_running_loop().run_in_executor(executor, partial(function, *args, **kwargs))
+                return await asyncio.wait_for(future, conf.extract_seconds())
+            except TimeoutError as error:
+                self._replace(executor)
+                raise CollectError(FailureClass.NO_TEXT, _t("Reading the page took too long.")) from error
+            except BrokenProcessPool as error:
+                logger.warning("A process that extracts text died, perhaps of %s.", url)
+                self._replace(executor)
+                raise CollectError(FailureClass.NO_TEXT, _t("Reading the page ended its process.")) from error
+>>>>>>> 93b9b70 (Let sources inherit their settings from all sources and from tags, keep secrets encrypted, and take only what patterns and age let through)
 
     def close(self) -> None:
         """End the processes."""
@@ -127,6 +161,12 @@ class _Workers:
         for process in list((executor._processes or {}).values()):
             process.kill()
         executor.shutdown(wait=True)
+
+
+def _page(page: Page | None) -> Page:
+    if page is None:
+        raise CollectError(FailureClass.NOT_A_PAGE, _t("The answer is not a page of HTML."))
+    return page
 
 
 def _live_with_parent(lifeline: Connection) -> None:

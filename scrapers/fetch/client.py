@@ -26,7 +26,7 @@ from scrapers.fetch import robots, slots
 from scrapers.fetch.body import ACCEPT_ENCODING, read_limited, too_big
 from scrapers.fetch.failures import CollectError, FailureClass, classify, status_error
 from scrapers.fetch.identity import ANONYMOUS, Identity
-from scrapers.fetch.safety import safe_socket
+from scrapers.fetch.safety import check_name, safe_socket
 from scrapers.fetch.validators import conditional_headers, retry_after, validators_of
 from scrapers.models import Host
 
@@ -147,8 +147,9 @@ class Fetcher:
                 raise CollectError(FailureClass.BAD_REDIRECT, _t("More than %d redirects.") % MAX_REDIRECTS)
             visited.add(wire)
             known = await self._known(wire)
-            await self._check_robots(known, wire, tally)
-            raw = await self._ask(known, wire, {**headers, **identity.headers_for(wire)}, tally)
+            await self._check_robots(known, wire, tally, identity.proxy)
+            sent = {**headers, **identity.headers_for(wire)}
+            raw = await self._ask(known, wire, sent, tally, proxy=identity.proxy)
             if raw.status in _REDIRECTS:
                 url = _target(wire, raw)
                 continue
@@ -177,16 +178,16 @@ class Fetcher:
         host = await self._database.run(_load_host, key)
         return _Known(host, self._slots.add(host, robots.delay_seconds(host), conf.host_concurrency()))
 
-    async def _check_robots(self, known: _Known, url: str, tally: Tally) -> None:
+    async def _check_robots(self, known: _Known, url: str, tally: Tally, proxy: str) -> None:
         if known.robots is None or not known.host.robots_are_fresh():
             async with known.robots_lock:
                 if not known.host.robots_are_fresh():
-                    await self._fetch_robots(known, tally)
+                    await self._fetch_robots(known, tally, proxy)
                 if known.robots is None:
                     known.robots = robots.meaning(known.host)
         known.robots.check(url)
 
-    async def _fetch_robots(self, known: _Known, tally: Tally) -> None:
+    async def _fetch_robots(self, known: _Known, tally: Tally, proxy: str) -> None:
         """Ask for robots.txt, in the host's only slot, unless another process has done so meanwhile."""
         host, url = known.host, f"{known.host.origin}/robots.txt"
         self._check_cool_down(host)
@@ -197,11 +198,13 @@ class Fetcher:
                 if host.robots_are_fresh():
                     known.slots.delay = robots.delay_seconds(host)
                     return
-                raw = await self._send(known, url, _ROBOTS_HEADERS, slot, tally=tally, truncate_at=robots.MAX_BYTES)
+                raw = await self._send(
+                    known, url, _ROBOTS_HEADERS, slot, tally=tally, truncate_at=robots.MAX_BYTES, proxy=proxy
+                )
                 if raw.status not in _REDIRECTS:
                     self._note_robots(known, raw)
             if raw.status in _REDIRECTS:
-                self._note_robots(known, await self._follow_robots(url, raw, tally))
+                self._note_robots(known, await self._follow_robots(url, raw, tally, proxy))
                 await self._slots.pause(known.slots, known.slots.delay)
         except CollectError as error:
             if error.failure is FailureClass.RATE_LIMITED:
@@ -209,7 +212,7 @@ class Fetcher:
             robots.note_failure(host, error)
         await self._database.run(_save_robots, host)
 
-    async def _follow_robots(self, url: str, raw: _Raw, tally: Tally) -> _Raw:
+    async def _follow_robots(self, url: str, raw: _Raw, tally: Tally, proxy: str) -> _Raw:
         """Follow the redirects of a robots.txt; where they lead nowhere it counts as missing."""
         for _hop in range(MAX_ROBOTS_REDIRECTS):
             try:
@@ -217,7 +220,7 @@ class Fetcher:
             except CollectError:
                 break
             known = await self._known(url)
-            raw = await self._ask(known, url, _ROBOTS_HEADERS, tally, robots.MAX_BYTES)
+            raw = await self._ask(known, url, _ROBOTS_HEADERS, tally, robots.MAX_BYTES, proxy=proxy)
             if raw.status not in _REDIRECTS:
                 return raw
         return _Raw(404, {})
@@ -227,12 +230,19 @@ class Fetcher:
         known.slots.delay = robots.delay_seconds(known.host)
 
     async def _ask(
-        self, known: _Known, url: str, headers: Mapping[str, str], tally: Tally, truncate_at: int | None = None
+        self,
+        known: _Known,
+        url: str,
+        headers: Mapping[str, str],
+        tally: Tally,
+        truncate_at: int | None = None,
+        *,
+        proxy: str = "",
     ) -> _Raw:
         """Make one request in the host's next slot."""
         self._check_cool_down(known.host)
         async with self._slots.request(known.slots) as slot:
-            return await self._send(known, url, headers, slot, tally=tally, truncate_at=truncate_at)
+            return await self._send(known, url, headers, slot, tally=tally, truncate_at=truncate_at, proxy=proxy)
 
     async def _send(
         self,
@@ -243,14 +253,20 @@ class Fetcher:
         *,
         tally: Tally,
         truncate_at: int | None = None,
+        proxy: str = "",
     ) -> _Raw:
         """Make one request now; note what the answer says about being left alone."""
         host = known.host.host
         tally.requests += 1
         try:
+            if proxy:
+                # The connector sees the proxy's address alone.
+                await check_name(host)
             async with (
                 asyncio.timeout(conf.total_seconds()),
-                self._session.get(URL(url, encoded=True), headers=headers, allow_redirects=False) as response,
+                self._session.get(
+                    URL(url, encoded=True), headers=headers, allow_redirects=False, proxy=proxy or None
+                ) as response,
             ):
                 slot.answered()
                 raw = _Raw(response.status, response.headers)

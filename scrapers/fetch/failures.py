@@ -53,6 +53,8 @@ class FailureClass(models.TextChoices):
     NOT_A_FEED = "not_a_feed", _("not a feed")
     #: A selector or an expression of the source finds nothing.
     NO_MATCH = "no_match", _("selector finds nothing")
+    #: A password, token or cookie of the source cannot be had.
+    NO_SECRET = "no_secret", _("secret missing")
     #: The source's address wants a query, and there is none.
     NO_QUERY = "no_query", _("query needed")
     #: The answer is something else than a page of text.

@@ -6,6 +6,7 @@ it connects. So neither a redirect nor a name that resolves to something else th
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import socket
@@ -52,6 +53,21 @@ def safe_socket(address_info: tuple[Any, ...]) -> socket.socket:
     if not is_allowed(address[0]):
         raise AddressRefused(address[0])
     return socket.socket(family=family, type=kind, proto=protocol)
+
+
+async def check_name(host: str) -> None:
+    """Refuse a host that a proxy would be asked for, if it has an address that must not be asked.
+
+    What the proxy itself resolves a name to cannot be known here; a name that is unknown here is left to it. Raises
+    `AddressRefused`.
+    """
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return
+    for *_rest, address in found:
+        if not is_allowed(str(address[0])):
+            raise AddressRefused(str(address[0]))
 
 
 def _embedded(ip: Address) -> ipaddress.IPv4Address | None:

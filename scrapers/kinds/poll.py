@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from scrapers.kinds.reading import in_encoding
+
 if TYPE_CHECKING:
     from scrapers.fetch.client import Answer, Fetcher, Tally
     from scrapers.fetch.identity import Identity
@@ -45,6 +47,7 @@ class Poll:
         last_modified: str = "",
         caught_up: bool = False,
         pages: Mapping[str, Sequence[str]] | None = None,
+        encoding: str = "",
     ) -> None:
         self.fetcher = fetcher
         self.url = url
@@ -52,6 +55,7 @@ class Poll:
         self.tally = tally
         self.options = dict(options or {})
         self.query = query
+        self.encoding = encoding
         self.caught_up = caught_up
         self.found_new = True
         self.answer: Answer | None = None
@@ -70,7 +74,7 @@ class Poll:
         )
         if self.answer.not_modified:
             raise NotModified
-        return self.answer
+        return in_encoding(self.answer, self.encoding)
 
     async def fetch(self, url: str, *, accept: str = "*/*", conditional: bool = False) -> Answer:
         """Return the answer for a further address; raises `CollectError`.
@@ -86,7 +90,7 @@ class Poll:
             kept = (etag, last_modified) if answer.not_modified else (answer.etag, answer.last_modified)
             if any(kept) and len(self.pages) < MAX_PAGES_KNOWN and len("".join(kept)) <= MAX_VALIDATOR_LENGTH:
                 self.pages[url] = kept
-        return answer
+        return in_encoding(answer, self.encoding)
 
     async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function that takes the processor long, in a thread; it must touch neither network nor database."""

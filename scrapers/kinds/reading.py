@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import codecs
 import re
+from dataclasses import replace
 from html import unescape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from scrapers.extract.addresses import is_fetchable
+
+if TYPE_CHECKING:
+    from scrapers.fetch.client import Answer
 
 _DOCTYPE = re.compile(rb"<!DOCTYPE[^>\[]*(\[.*?\]\s*)?>", re.IGNORECASE | re.DOTALL)
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
@@ -41,6 +45,14 @@ def recoded(body: bytes, encoding: str, content_type: str = "application/xml") -
     """Return (body in UTF-8, its content type) of a body that is in `encoding`, whatever it says of itself."""
     text = _DECLARATION.sub("", body.decode(encoding, "replace").lstrip("\ufeff"), count=1)
     return text.encode("utf-8", "replace"), f"{content_type.partition(';')[0]}; charset=utf-8"
+
+
+def in_encoding(answer: Answer, encoding: str) -> Answer:
+    """Return an answer in UTF-8 that is taken to be in `encoding`, whatever it says; unchanged without one."""
+    if not encoding or not answer.body or answer.body.startswith(b"\x1f\x8b"):
+        return answer
+    body, content_type = recoded(answer.body, encoding, answer.content_type or "text/html")
+    return replace(answer, body=body, content_type=content_type)
 
 
 def without_doctype(body: bytes) -> bytes:

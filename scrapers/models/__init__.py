@@ -3,6 +3,7 @@
 from scrapers.models.article import Article, url_hash
 from scrapers.models.history import ArticleBand, ArticlePage, ArticleVersion, ChangeCounter, Tombstone
 from scrapers.models.host import Host, HostLane
+from scrapers.models.level import SettingsLevel
 from scrapers.models.result import ResultStatus, SourceResult
 from scrapers.models.seen import ArticleSource, PassedItem
 from scrapers.models.source import Source, SourceHealth
@@ -19,6 +20,7 @@ __all__ = [
     "HostLane",
     "PassedItem",
     "ResultStatus",
+    "SettingsLevel",
     "Source",
     "SourceHealth",
     "SourceResult",

@@ -124,6 +124,9 @@ class Source(models.Model):
         blank=True,
         help_text=_("What the kind wants to know, as its form has it."),
     )
+    settings = models.JSONField(
+        _("settings"), default=dict, blank=True, help_text=_("What is set for this source alone, by name.")
+    )
     enabled = models.BooleanField(_("enabled"), default=True, help_text=_("Off: no run polls it."))
     tags = models.ManyToManyField("scheduling.Tag", verbose_name=_("tags"), blank=True, related_name="sources")
 
@@ -180,10 +183,16 @@ class Source(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Take the spaces off that pasting an address brings along, and let the kind judge its options."""
+        """Take the spaces off that pasting an address brings along, and judge options and settings."""
         from scrapers.kinds import registry
+        from scrapers.source_settings import clean_settings
 
         self.url = self.url.strip()
+        stored = Source.objects.filter(pk=self.pk).values_list("settings", flat=True).first() if self.pk else {}
+        try:
+            self.settings = clean_settings(self.settings, stored)
+        except ValidationError as error:
+            raise ValidationError({"settings": _listed(error)}) from error
         try:
             kind = registry.get(self.kind)
         except ValidationError:
@@ -191,8 +200,7 @@ class Source(models.Model):
         try:
             self.options = kind.clean_options(self.options)
         except ValidationError as error:
-            messages = [f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items()]
-            raise ValidationError({"options": messages}) from error
+            raise ValidationError({"options": _listed(error)}) from error
         if QUERY in self.url and not kind.takes_query:
             words = _("Sources of this kind take no {query} in their address.")
             raise ValidationError({"url": words})
@@ -288,3 +296,8 @@ class Source(models.Model):
         """Return what a poll depends on: where that changes, everything is to be looked at again."""
         parts = (self.kind, self.url, json.dumps(self.options, sort_keys=True), basis, scope)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _listed(error: ValidationError) -> list[str]:
+    """Return the messages of a form's fields as lines, each with the name of its field."""
+    return [f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items()]

@@ -1,0 +1,111 @@
+"""Passwords, tokens and cookies: stored encrypted or taken from the environment, shown as a mask, revealed only here.
+
+A stored value is one of: `enc:…` (encrypted), a text with `env:NEWSS_SECRET_NAME` in it (the environment has it), or a
+plain text. Keys are derived from `NEWSS_SECRETS_KEY` (several, separated by commas: the first encrypts, all decrypt),
+or from `SECRET_KEY` and `SECRET_KEY_FALLBACKS` where it is not set.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+MASK = "••••••••"
+"""What is shown in place of a secret."""
+ENVIRONMENT_PREFIX = "NEWSS_SECRET_"
+"""Only variables whose name begins like this can be named, so that no form reads the rest of the environment."""
+_ENCRYPTED = "enc:"
+_REFERENCE = re.compile(r"env:([A-Za-z0-9_]+)")
+_ONLY_REFERENCE = re.compile(rf"(?:[A-Za-z]+ )?env:{ENVIRONMENT_PREFIX}[A-Z0-9_]+")
+
+
+class SecretError(Exception):
+    """A secret cannot be had; the message says which and what to do, never what it was."""
+
+
+def sealed(text: str) -> str:
+    """Return what is stored for a secret that was typed: encrypted, unless it names the environment."""
+    if not text or text.startswith(_ENCRYPTED) or _ONLY_REFERENCE.fullmatch(text):
+        return text
+    return _ENCRYPTED + _keys().encrypt(text.encode()).decode()
+
+
+def revealed(stored: str) -> str:
+    """Return the secret itself; raises `SecretError`."""
+    if stored.startswith(_ENCRYPTED):
+        try:
+            return _keys().decrypt(stored.removeprefix(_ENCRYPTED).encode()).decode()
+        except InvalidToken as error:
+            raise SecretError(
+                _("A stored secret cannot be decrypted: NEWSS_SECRETS_KEY (or SECRET_KEY) is not what it was.")
+            ) from error
+    return _REFERENCE.sub(_from_environment, stored)
+
+
+def masked(stored: str) -> str:
+    """Return what may be shown of a stored value: a mask for what is encrypted, a reference as it is."""
+    return MASK if stored.startswith(_ENCRYPTED) else stored
+
+
+def is_reference(text: str) -> bool:
+    """Tell whether a text names the environment and holds no secret itself."""
+    return _ONLY_REFERENCE.fullmatch(text) is not None
+
+
+def rotated(stored: str) -> str:
+    """Return a stored value encrypted by the first key; raises `SecretError` if no key fits."""
+    return sealed(revealed(stored)) if stored.startswith(_ENCRYPTED) else stored
+
+
+def without_secrets(values: Any) -> Any:
+    """Return a copy of anything JSON holds with all encrypted texts masked, for the API, exports and logs."""
+    return _each(masked, values)
+
+
+def all_rotated(values: Any) -> Any:
+    """Return a copy of anything JSON holds with all encrypted texts `rotated`; raises `SecretError`."""
+    return _each(rotated, values)
+
+
+def _each(change: Callable[[str], str], values: Any) -> Any:
+    if isinstance(values, dict):
+        return {name: _each(change, value) for name, value in values.items()}
+    if isinstance(values, list):
+        return [_each(change, value) for value in values]
+    return change(values) if isinstance(values, str) else values
+
+
+def _from_environment(match: re.Match[str]) -> str:
+    name = match[1]
+    if not name.startswith(ENVIRONMENT_PREFIX):
+        raise SecretError(
+            _("env:%(name)s is not read: only names that begin with %(prefix)s are.")
+            % {"name": name, "prefix": ENVIRONMENT_PREFIX}
+        )
+    if name not in os.environ:
+        raise SecretError(_("The environment variable %s is not set.") % name)
+    return os.environ[name]
+
+
+def _keys() -> MultiFernet:
+    given = [key.strip() for key in settings.NEWSS_SECRETS_KEYS if key.strip()]
+    return _derived(tuple(given or [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]))
+
+
+@lru_cache(maxsize=8)
+def _derived(keys: tuple[str, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(_derive(key))) for key in keys])
+
+
+def _derive(key: str) -> bytes:
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"newss stored secrets").derive(key.encode())
