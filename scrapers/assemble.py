@@ -24,7 +24,7 @@ def page_of_item(source: Source, entry: Entry, text: str) -> Page:
     return Page(text, Metadata(url=entry.url), method=source.kind)
 
 
-def draft(run_id: int, source: Source, plan: Plan, entry: Entry, status: Status, page: Page) -> Draft | None:
+def draft(entry: Entry, status: Status, page: Page, *, source: Source, plan: Plan, run_id: int) -> Draft | None:
     """Return the draft of an article, or None where neither page nor item has a text."""
     item = replace(entry.item, **plan.rules.chosen(page))
     found = page.metadata

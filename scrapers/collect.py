@@ -298,7 +298,7 @@ class Collection:
                 item.url, accept=PAGE_ACCEPT, tally=progress.tally, identity=plan.identity
             )
             page = await self._page(progress, in_encoding(answer, plan.encoding), item)
-        draft = assemble(self._context.run_id, progress.source, plan, entry, status, page)
+        draft = assemble(entry, status, page, source=progress.source, plan=plan, run_id=self._context.run_id)
         if draft is None:
             raise CollectError(FailureClass.NO_TEXT, _t("No text of an article was found on the page."))
         if answer and plan.keep_page:
