@@ -317,13 +317,10 @@ class Collection:
             sentence = _t("The answer is no page of text, but %(type)s.") % {"type": answer.content_type[:100]}
             raise CollectError(FailureClass.NOT_A_PAGE, sentence, http_status=answer.status)
         complete = not (item.title and item.published and item.authors)
-        rules = progress.plan.rules
-        if not rules:
-            return await self._pool.read(answer.body, answer.content_type, answer.url, complete=complete)
-        page, unmatched = await self._pool.read_by(
-            rules, answer.body, answer.content_type, answer.url, complete=complete
+        page = await self._pool.read(
+            answer.body, answer.content_type, answer.url, complete=complete, rules=progress.plan.rules
         )
-        for selector in unmatched:
+        for selector in page.unmatched:
             progress.unmatched[selector] += 1
             if progress.unmatched[selector] == 1:
                 words = _t("%(source)s: the selector finds nothing on %(url)s: %(selector)s")

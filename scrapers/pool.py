@@ -7,29 +7,21 @@ import logging
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from multiprocessing.connection import Connection
-from typing import ParamSpec, TypeVar
 
 from django.utils.translation import gettext as _t
 
 from scrapers import conf
 from scrapers.extract.page import Page, read_page
 from scrapers.fetch.failures import CollectError, FailureClass
-from scrapers.source_settings.page_rules import PageRules, read_page_by
+from scrapers.source_settings.page_rules import NO_RULES, PageRules, read_page_by
 
 logger = logging.getLogger(__name__)
 
-<<<<<<< HEAD
-Task = tuple[bytes, str, str, bool]
-"""What `read_page` takes."""
-=======
-P = ParamSpec("P")
-T = TypeVar("T")
->>>>>>> 93b9b70 (Let sources inherit their settings from all sources and from tags, keep secrets encrypted, and take only what patterns and age let through)
+Task = tuple[bytes, str, str, bool, PageRules]
+"""What `read_page_by` takes."""
 
 
 class ExtractPool:
@@ -45,14 +37,15 @@ class ExtractPool:
         self._room = asyncio.Semaphore(conf.extract_processes() + 1)
         self._alone = asyncio.Lock()
 
-    async def read(self, body: bytes, content_type: str, url: str, *, complete: bool) -> Page:
-        """Return the article of a page, as `read_page` does.
+    async def read(
+        self, body: bytes, content_type: str, url: str, *, complete: bool, rules: PageRules = NO_RULES
+    ) -> Page:
+        """Return the article of a page, as `read_page_by` does.
 
         Raises `CollectError`: `NOT_A_PAGE` for what is no HTML, `NO_TEXT` for a page that could not be read in time or
         whose reading ended its process.
         """
-<<<<<<< HEAD
-        task = (body, content_type, url, complete)
+        task = (body, content_type, url, complete, rules)
         async with self._room:
             page = await self._workers.read(task)
         if isinstance(page, _Unclear):
@@ -66,30 +59,6 @@ class ExtractPool:
         if page is None:
             raise CollectError(FailureClass.NOT_A_PAGE, _t("The answer is not a page of HTML."))
         return page
-=======
-        return _page(await self._call(url, read_page, body, content_type, url, complete))
-
-    async def read_by(
-        self, rules: PageRules, body: bytes, content_type: str, url: str, *, complete: bool
-    ) -> tuple[Page, tuple[str, ...]]:
-        """Return (the article of a page, selectors that found nothing), as `read_page_by` does; raises as `read`."""
-        page, unmatched = await self._call(url, read_page_by, rules, body, content_type, url, complete)
-        return _page(page), unmatched
-
-    async def _call(self, url: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        async with self._room:
-            executor = self._running()
-            try:
-                future = asyncio.get_running_loop().run_in_executor(executor, partial(function, *args, **kwargs))
-                return await asyncio.wait_for(future, conf.extract_seconds())
-            except TimeoutError as error:
-                self._replace(executor)
-                raise CollectError(FailureClass.NO_TEXT, _t("Reading the page took too long.")) from error
-            except BrokenProcessPool as error:
-                logger.warning("A process that extracts text died, perhaps of %s.", url)
-                self._replace(executor)
-                raise CollectError(FailureClass.NO_TEXT, _t("Reading the page ended its process.")) from error
->>>>>>> 93b9b70 (Let sources inherit their settings from all sources and from tags, keep secrets encrypted, and take only what patterns and age let through)
 
     def close(self) -> None:
         """End the processes."""
@@ -110,14 +79,14 @@ class _Workers:
         self._reading = 0
 
     async def read(self, task: Task) -> Page | _Unclear | None:
-        """Return what `read_page` does, or that another page may be to blame; raises `CollectError` (`NO_TEXT`)."""
+        """Return what `read_page_by` does, or that another page may be to blame; raises `CollectError` (`NO_TEXT`)."""
         executor = self._running()
         # Beyond the number of processes it first waits for one of the others.
         waits = self._reading >= self._number
         others = self._reading > 0
         self._reading += 1
         try:
-            future = asyncio.get_running_loop().run_in_executor(executor, read_page, *task)
+            future = asyncio.get_running_loop().run_in_executor(executor, read_page_by, *task)
             return await asyncio.wait_for(future, conf.extract_seconds())
         except TimeoutError as error:
             self._end(executor)
@@ -161,12 +130,6 @@ class _Workers:
         for process in list((executor._processes or {}).values()):
             process.kill()
         executor.shutdown(wait=True)
-
-
-def _page(page: Page | None) -> Page:
-    if page is None:
-        raise CollectError(FailureClass.NOT_A_PAGE, _t("The answer is not a page of HTML."))
-    return page
 
 
 def _live_with_parent(lifeline: Connection) -> None:

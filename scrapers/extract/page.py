@@ -24,12 +24,13 @@ _WORD = re.compile(rf"[{_IDEOGRAPH}]|[^\s{_IDEOGRAPH}]+")
 class Page:
     """The article of a page: its text, a paragraph a line, empty where none was found, and its metadata.
 
-    `method` tells which way of extraction found the text.
+    `method` tells which way of extraction found the text, `unmatched` which of the source's own selectors found nothing.
     """
 
     text: str
     metadata: Metadata
     method: str = ""
+    unmatched: tuple[str, ...] = ()
 
     @property
     def word_count(self) -> int:

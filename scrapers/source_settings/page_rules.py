@@ -46,24 +46,29 @@ class PageRules:
         return found
 
 
+NO_RULES = PageRules()
+
+
 def read_page_by(
-    rules: PageRules, body: bytes, content_type: str, url: str, complete: bool = True
-) -> tuple[Page | None, tuple[str, ...]]:
-    """Return (the article of a page, as `read_page` does, the selectors that found nothing).
+    body: bytes, content_type: str, url: str, complete: bool = True, rules: PageRules = NO_RULES
+) -> Page | None:
+    """Return the article of a page, as `read_page` does, with the selectors that found nothing in `unmatched`.
 
     What a selector finds comes before what was found without; one that finds nothing changes nothing.
     """
+    if not rules:
+        return read_page(body, content_type, url, complete)
     try:
         text = decode(body, content_type)
         tree = html.document_fromstring(text.encode("utf-8", "replace"), parser=html.HTMLParser(encoding="utf-8"))
     except (etree.LxmlError, ValueError):
-        return read_page(body, content_type, url, complete), ()
+        return read_page(body, content_type, url, complete)
     uncut = [f"cut: {expression}" for expression in rules.cut if not _cut(tree, expression)]
     found, unmatched = _parts(rules, tree)
     if rules.cut:
         body, content_type = html.tostring(tree, encoding="utf-8"), "text/html; charset=utf-8"
     page = read_page(body, content_type, url, complete)
-    return (None if page is None else _with(page, found)), (*unmatched, *uncut)
+    return None if page is None else replace(_with(page, found), unmatched=(*unmatched, *uncut))
 
 
 def _parts(rules: PageRules, tree: HtmlElement) -> tuple[dict[str, str], list[str]]:
