@@ -24,7 +24,7 @@ _WORD = re.compile(rf"[{_IDEOGRAPH}]|[^\s{_IDEOGRAPH}]+")
 class Page:
     """The article of a page: its text, a paragraph a line, empty where none was found, and its metadata.
 
-    `method` tells which way of extraction found the text, `unmatched` which of the source's own selectors found nothing.
+    `method` tells which way of extraction found the text, `unmatched` which selectors found nothing.
     """
 
     text: str

@@ -10,7 +10,7 @@ from scrapers.extract.metadata import Metadata
 from scrapers.extract.page import Page
 
 
-def read(body: bytes, content_type: str, url: str, complete: bool) -> Page | None:
+def read(body: bytes, content_type: str, url: str, complete: bool, rules: object) -> Page | None:
     """Hang, crash, or be read, slowly or at once."""
     what = body.decode()
     if what == "hang":

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anydb
 
 @pytest.fixture(autouse=True)
 def _two_processes(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
-    monkeypatch.setattr(pool, "read_page", read)
+    monkeypatch.setattr(pool, "read_page_by", read)
     settings.NEWSS_EXTRACT_PROCESSES = 2
     # Long enough for a process to start on a busy machine.
     settings.NEWSS_EXTRACT_SECONDS = 8.0
