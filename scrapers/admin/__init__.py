@@ -2,7 +2,8 @@
 
 from scrapers.admin.article import ArticleAdmin
 from scrapers.admin.host import HostAdmin
+from scrapers.admin.level import SettingsLevelAdmin
 from scrapers.admin.result import SourceResultAdmin
 from scrapers.admin.source import SourceAdmin
 
-__all__ = ["ArticleAdmin", "HostAdmin", "SourceAdmin", "SourceResultAdmin"]
+__all__ = ["ArticleAdmin", "HostAdmin", "SettingsLevelAdmin", "SourceAdmin", "SourceResultAdmin"]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar, cast
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import model_ngettext
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -21,38 +20,25 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import action as page_action
-from unfold.widgets import UnfoldAdminSelectWidget
 
 from scheduling.admin.paging import QuietChangeList
 from scheduling.display import clock_html
 from scheduling.models import Cause
 from scrapers.admin import opml, show
 from scrapers.admin.base import NewsAdmin
+from scrapers.admin.level import settings_html
 from scrapers.admin.source_filters import FILTERS
+from scrapers.admin.source_form import SourceForm, option_names, setting_names
 from scrapers.admin.source_rows import SourceRow, rows_for
 from scrapers.jobs import poll_now
 from scrapers.kinds import registry as kinds
 from scrapers.models import Article, Source, SourceHealth
-
-if TYPE_CHECKING:
-    _SourceModelForm = forms.ModelForm[Source]
-else:
-    _SourceModelForm = forms.ModelForm
+from scrapers.source_settings.fields import GROUPS
 
 LATEST = 10
 """How many results and articles the form shows."""
 POLLERS_SHOWN = 3
 """How many schedules the list names for each source."""
-
-
-class SourceForm(_SourceModelForm):
-    """A source as people edit it."""
-
-    kind = forms.ChoiceField(label=_("Kind"), choices=kinds.choices, widget=UnfoldAdminSelectWidget)
-
-    class Meta:
-        model = Source
-        fields = ("name", "url", "kind", "tags", "enabled")
 
 
 class SourceChangeList(QuietChangeList):
@@ -106,7 +92,15 @@ class SourceAdmin(NewsAdmin):
             {"fields": ("state", "last_polled", "last_success", "consecutive_failures", "polled_by_schedules")},
         ),
     )
-    readonly_fields = ("state", "last_polled", "last_success", "consecutive_failures", "polled_by_schedules")
+    readonly_fields = (
+        "options_shown",
+        "settings_shown",
+        "state",
+        "last_polled",
+        "last_success",
+        "consecutive_failures",
+        "polled_by_schedules",
+    )
     change_form_outer_before_template = "scrapers/admin/source_before.html"
     change_form_outer_after_template = "scrapers/admin/source_after.html"
     empty_title = _("No source yet")
@@ -300,10 +294,47 @@ class SourceAdmin(NewsAdmin):
 
     # -- The form -----------------------------------------------------------------------------------------------------
 
+    def get_form(self, request: HttpRequest, obj: Source | None = None, change: bool = False, **kwargs: Any) -> Any:
+        """Return the form with the options of the kind, and the settings."""
+        if self._may_change(request, obj):
+            kwargs["form"] = SourceForm.for_kind(self._kind(request, obj))
+        return super().get_form(request, obj, change=change, **kwargs)
+
     def get_fieldsets(self, request: HttpRequest, obj: Source | None = None) -> Any:
-        """Leave out how it is doing while it does not exist."""
-        shown = super().get_fieldsets(request, obj)
-        return shown if obj else shown[:1]
+        """Return the source, its kind's options, its settings folded away, and, where it exists, how it is doing."""
+        main, *health = super().get_fieldsets(request, obj)
+        if not self._may_change(request, obj):
+            fields = (*main[1]["fields"], "options_shown", "settings_shown")
+            return [(main[0], {"fields": fields}), *health]
+        options = option_names(self._kind(request, obj))
+        parts: list[tuple[Any, dict[str, Any]]] = [(main[0], {"fields": (*main[1]["fields"], "kind_shown")})]
+        if options:
+            parts.append((_("What this kind needs to know"), {"fields": options}))
+        for group, label in GROUPS.items():
+            # Folded, unless something in it is set or wrong.
+            values = obj.settings if obj else {}
+            folded = request.method != "POST" and not any(f"setting-{name}" in setting_names(group) for name in values)
+            classes = ["collapse"] if folded else []
+            parts.append((label, {"fields": setting_names(group), "classes": classes}))
+        return [*parts, *(health if obj else [])]
+
+    def _may_change(self, request: HttpRequest, obj: Source | None) -> bool:
+        return self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+
+    def _kind(self, request: HttpRequest, obj: Source | None) -> str:
+        asked = request.POST.get("kind") or request.GET.get("kind") or ""
+        return asked if asked in dict(kinds.choices()) else obj.kind if obj else "feed"
+
+    @admin.display(description=_("Options"))
+    def options_shown(self, source: Source) -> SafeString:
+        """Return the options of the kind in words."""
+        rows = [(name, value) for name, value in source.options.items() if value not in (None, "", [])]
+        return format_html_join("", '<span class="newss-sub">{}: {}</span><br>', rows)
+
+    @admin.display(description=_("Settings"))
+    def settings_shown(self, source: Source) -> SafeString:
+        """Return what is set for this source alone."""
+        return settings_html(source.settings)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Source | None:
         """Fetch the source with its figures."""

@@ -1,0 +1,232 @@
+"""The form of a source: its own fields, the options of its kind, and the settings with where each is inherited from."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.forms.utils import ErrorDict
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
+
+from scheduling.admin.fields import in_unfolds_look
+from scrapers import secrets
+from scrapers.kinds import registry
+from scrapers.models import SettingsLevel, Source
+from scrapers.source_settings import SETTINGS, resolve
+from scrapers.source_settings.inputs import ProxyField, SecretPairsField, masked_proxy
+
+OPTION, SETTING = "option", "setting"
+CHOOSE = "_choose_kind"
+"""The button that shows the form again, with the fields of another kind."""
+
+if TYPE_CHECKING:
+    _SourceModelForm = forms.ModelForm[Source]
+    _LevelModelForm = forms.ModelForm[SettingsLevel]
+else:
+    _SourceModelForm = _LevelModelForm = forms.ModelForm
+
+
+def option_names(kind: str) -> list[str]:
+    """Return the names that the options of a kind have in the form of a source (none for an unknown kind)."""
+    fields = registry.get(kind).form.base_fields if kind in dict(registry.choices()) else {}
+    return [f"{OPTION}-{name}" for name in fields]
+
+
+def setting_names(group: str) -> list[str]:
+    """Return the names that the settings of a group have in a form."""
+    return [f"{SETTING}-{setting.name}" for setting in SETTINGS.values() if setting.group == group]
+
+
+def setting_fields() -> dict[str, forms.Field]:
+    """Return new fields for all settings."""
+    return {f"{SETTING}-{setting.name}": _looked(setting.field()) for setting in SETTINGS.values()}
+
+
+def in_words(name: str, value: Any) -> str:
+    """Return a value of a setting as people read it, without any secret."""
+    if name == "proxy":
+        return masked_proxy(value or "")
+    value = secrets.without_secrets(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {text}" for key, text in sorted(value.items()))
+    if isinstance(value, list):
+        return ", ".join(value)
+    choices = dict(getattr(SETTINGS[name].field(), "choices", ()))
+    return str(choices.get(value, value)) if value not in (None, "") else ""
+
+
+class SettingsFields:
+    """What the forms of a source and of inherited settings share."""
+
+    fields: dict[str, forms.Field]
+    initial: Any
+    cleaned_data: dict[str, Any]
+
+    def show_settings(self, stored: Mapping[str, Any]) -> None:
+        """Put in what is stored; a mask that is sent back stands for it."""
+        for name in SETTINGS:
+            field = self.fields.get(f"{SETTING}-{name}")
+            self.initial.setdefault(f"{SETTING}-{name}", stored.get(name))
+            if isinstance(field, SecretPairsField):
+                field.stored = stored.get(name) or {}
+            elif isinstance(field, ProxyField):
+                field.stored = stored.get(name) or ""
+
+    def typed_settings(self) -> dict[str, Any]:
+        """Return what was set."""
+        typed = {name: self.cleaned_data.get(f"{SETTING}-{name}") for name in SETTINGS}
+        return {name: value for name, value in typed.items() if value not in (None, "", [], {})}
+
+
+class SourceForm(SettingsFields, _SourceModelForm):
+    """A source as people edit it; `for_kind` makes the class for one kind."""
+
+    kind_name = "feed"
+    _kind_changed = False
+
+    kind = forms.ChoiceField(label=_("Kind"), choices=registry.choices, widget=UnfoldAdminSelectWidget)
+    kind_shown = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    class Meta:
+        model = Source
+        fields = ("name", "url", "kind", "tags", "enabled")
+
+    class Media:
+        js = ("scrapers/source_form.js",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.is_bound:
+            self.data = self._with_defaults(self.data)
+        stored = self.instance.options or {}
+        for name, field in self._kind_fields().items():
+            self.initial.setdefault(f"{OPTION}-{name}", stored.get(name, field.initial))
+        self.initial["kind"] = self.initial["kind_shown"] = self.kind_name
+        if "url" in self.fields and self.kind_name in dict(registry.choices()):
+            self.fields["url"].help_text = registry.get(self.kind_name).address_help
+        self.show_settings(self.instance.settings or {})
+        self._show_origins()
+
+    @classmethod
+    def for_kind(cls, kind: str) -> type[SourceForm]:
+        """Return the form class with the options of a kind (none for an unknown one) and all settings."""
+        options = {
+            name: _looked(copy.deepcopy(registry.get(kind).form.base_fields[name.removeprefix(f"{OPTION}-")]))
+            for name in option_names(kind)
+        }
+        body = {**options, **setting_fields(), "kind_name": kind, "Meta": cls.Meta, "Media": cls.Media}
+        return type(f"{cls.__name__}Of{kind.title()}", (cls,), body)
+
+    @property
+    def only_shown(self) -> bool:
+        """Tell whether the form is to be shown again as typed, neither judged nor saved."""
+        return self.is_bound and CHOOSE in self.data
+
+    def is_valid(self) -> bool:
+        """Tell whether it can be saved."""
+        return not self.only_shown and super().is_valid()
+
+    @property
+    def errors(self) -> ErrorDict:
+        """Return the messages by field; none for a form that is only shown again."""
+        return ErrorDict() if self.only_shown else super().errors
+
+    def clean(self) -> dict[str, Any]:
+        """Check the options with the kind's own form, and put options and settings on the source."""
+        cleaned = super().clean() or {}
+        if "kind" not in self.fields:
+            return cleaned
+        if self._kind_changed and self._kind_fields():
+            self.add_error("kind", _t("The kind was changed: look through its options, then save."))
+            return cleaned
+        self.instance.settings = self.typed_settings()
+        form = registry.get(self.kind_name).form(data=self.data, prefix=OPTION)
+        if form.is_valid():
+            self.instance.options = form.to_options()
+            return cleaned
+        for name, messages in form.errors.as_data().items():
+            field = f"{OPTION}-{name}"
+            if field not in self.fields:
+                self.add_error(None, ValidationError(messages))
+            elif field not in self.errors:
+                self.add_error(field, ValidationError(messages))
+        return cleaned
+
+    def _kind_fields(self) -> dict[str, forms.Field]:
+        known = self.kind_name in dict(registry.choices())
+        return dict(registry.get(self.kind_name).form.base_fields) if known else {}
+
+    def _with_defaults(self, data: Any) -> Any:
+        """Return the posted data with the defaults of a kind whose fields were not on the page that was posted."""
+        shown = data.get("kind_shown")
+        if not shown or shown == self.kind_name or "kind" not in data:
+            return data
+        self._kind_changed = True
+        data = data.copy()
+        data["kind_shown"] = self.kind_name
+        for name, field in self._kind_fields().items():
+            if f"{OPTION}-{name}" not in data and field.initial is not None:
+                data[f"{OPTION}-{name}"] = field.initial
+        return data
+
+    def _show_origins(self) -> None:
+        """Say at each setting what holds where the field is left empty, and where that comes from."""
+        resolved = resolve(self.instance)
+        for name in SETTINGS:
+            field = self.fields.get(f"{SETTING}-{name}")
+            if field is None:
+                continue
+            value = in_words(name, resolved.inherited[name])
+            where = resolved.inherited_from[name]
+            words = _t("Left empty: %(value)s (%(where)s).") % {"value": value or "–", "where": where}
+            field.help_text = f"{field.help_text} {words}"
+            if isinstance(field, forms.ChoiceField):
+                field.choices = [("", f"– {value or '–'} ({where}) –"), *list(field.choices)[1:]]  # type: ignore[arg-type]
+
+    def _update_errors(self, errors: ValidationError) -> None:
+        """Show what the model says of a field that is not on this form above the form, unless a field tells it."""
+        if hasattr(errors, "error_dict"):
+            known: dict[str, list[ValidationError]] = {}
+            for name, messages in errors.error_dict.items():
+                if name in self.fields:
+                    known.setdefault(name, []).extend(messages)
+                elif not self.errors:
+                    known.setdefault(NON_FIELD_ERRORS, []).extend(messages)
+            errors = ValidationError(known)
+        super()._update_errors(errors)  # type: ignore[misc]
+
+
+class LevelForm(SettingsFields, _LevelModelForm):
+    """Settings that sources inherit, as people edit them."""
+
+    class Meta:
+        model = SettingsLevel
+        fields = ("tag", "position")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.show_settings(self.instance.values or {})
+
+    def clean(self) -> dict[str, Any]:
+        """Put the settings on the level."""
+        cleaned = super().clean() or {}
+        self.instance.values = self.typed_settings()
+        return cleaned
+
+
+def level_form() -> type[LevelForm]:
+    """Return the form class with all settings."""
+    return type("SettingsLevelForm", (LevelForm,), {**setting_fields(), "Meta": LevelForm.Meta})
+
+
+def _looked(field: forms.Field) -> forms.Field:
+    """Return a field in the admin's look."""
+    if isinstance(field.widget, forms.Textarea):
+        field.widget = UnfoldAdminTextareaWidget({"rows": 2, **field.widget.attrs})
+        return field
+    return in_unfolds_look(field)
