@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
@@ -14,7 +15,7 @@ from multiprocessing.connection import Connection
 from django.utils.translation import gettext as _t
 
 from scrapers import conf
-from scrapers.extract.page import Page, read_page
+from scrapers.extract.page import Page, read_page, read_plainly
 from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.source_settings.page_rules import NO_RULES, PageRules, read_page_by
 
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 Task = tuple[bytes, str, str, bool, PageRules]
 """What `read_page_by` takes."""
+Reader = Callable[[bytes, str, str, bool, PageRules], Page | None]
 
 
 class ExtractPool:
@@ -40,24 +42,32 @@ class ExtractPool:
     async def read(
         self, body: bytes, content_type: str, url: str, *, complete: bool, rules: PageRules = NO_RULES
     ) -> Page:
-        """Return the article of a page, as `read_page_by` does.
+        """Return the article of a page, as `read_page_by` does; in the plain way if that hangs or ends its process.
 
-        Raises `CollectError`: `NOT_A_PAGE` for what is no HTML, `NO_TEXT` for a page that could not be read in time or
-        whose reading ended its process.
+        Raises `CollectError`: `NOT_A_PAGE` for what is no HTML, `NO_TEXT` for a page that could not be read in the
+        plain way either.
         """
         task = (body, content_type, url, complete, rules)
-        async with self._room:
-            page = await self._workers.read(task)
-        if isinstance(page, _Unclear):
-            async with self._alone:
-                workers = _Workers(1)
-                try:
-                    page = await workers.read(task)
-                finally:
-                    workers.close()
-        assert not isinstance(page, _Unclear), "who is alone is to blame"
+        try:
+            async with self._room:
+                page = await self._workers.read(read_page_by, task)
+            if isinstance(page, _Unclear):
+                page = await self._read_alone(read_page_by, task)
+        except CollectError as error:
+            logger.warning("%s: %s Only what is seen of it is taken.", url, error.sentence)
+            page = await self._read_alone(_read_plainly, task)
         if page is None:
             raise CollectError(FailureClass.NOT_A_PAGE, _t("The answer is not a page of HTML."))
+        return page
+
+    async def _read_alone(self, function: Reader, task: Task) -> Page | None:
+        async with self._alone:
+            workers = _Workers(1)
+            try:
+                page = await workers.read(function, task)
+            finally:
+                workers.close()
+        assert not isinstance(page, _Unclear), "who is alone is to blame"
         return page
 
     def close(self) -> None:
@@ -78,15 +88,15 @@ class _Workers:
         self._lifeline: Connection | None = None
         self._reading = 0
 
-    async def read(self, task: Task) -> Page | _Unclear | None:
-        """Return what `read_page_by` does, or that another page may be to blame; raises `CollectError` (`NO_TEXT`)."""
+    async def read(self, function: Reader, task: Task) -> Page | _Unclear | None:
+        """Return what a function does, or that another page may be to blame; raises `CollectError` (`NO_TEXT`)."""
         executor = self._running()
         # Beyond the number of processes it first waits for one of the others.
         waits = self._reading >= self._number
         others = self._reading > 0
         self._reading += 1
         try:
-            future = asyncio.get_running_loop().run_in_executor(executor, read_page_by, *task)
+            future = asyncio.get_running_loop().run_in_executor(executor, function, *task)
             return await asyncio.wait_for(future, conf.extract_seconds())
         except TimeoutError as error:
             self._end(executor)
@@ -130,6 +140,10 @@ class _Workers:
         for process in list((executor._processes or {}).values()):
             process.kill()
         executor.shutdown(wait=True)
+
+
+def _read_plainly(body: bytes, content_type: str, url: str, _complete: bool, _rules: PageRules) -> Page:
+    return read_plainly(body, content_type, url)
 
 
 def _live_with_parent(lifeline: Connection) -> None:

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import unicodedata
 from dataclasses import dataclass
 
 import trafilatura
+from lxml.html import HtmlElement
 
+from scrapers.extract.addresses import normalise
 from scrapers.extract.encoding import decode
 from scrapers.extract.head import Head
 from scrapers.extract.jsonld import Statements
+from scrapers.extract.limits import OutOfTime, processor_seconds, seen_text
 from scrapers.extract.metadata import Metadata, read_metadata
 from scrapers.extract.text import read_text
 from scrapers.extract.titles import written_titles
+
+logger = logging.getLogger(__name__)
+
+MAX_CHARACTERS = 2_000_000
+"""Characters of a page that are read; what is beyond is cut off."""
+MAX_TAGS = 40_000
+"""Tags of a page that is read with understanding; real pages have some thousands."""
+METADATA_CHARACTERS = 300_000
+"""Where the metadata of a page with more tags are looked for."""
+METADATA_SECONDS, TEXT_SECONDS = 0.4, 1.2
+"""Seconds of the processor that reading a page's metadata and its text may take; both together stay below 2."""
 
 #: Characters of scripts that put no spaces between words; each counts as a word, as word processors have it.
 _IDEOGRAPH = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
@@ -46,20 +61,53 @@ class Page:
 def read_page(body: bytes, content_type: str, url: str, complete: bool = True) -> Page | None:
     """Return the article of a page that came from `url`, or None for a body that is no HTML at all.
 
-    `complete` as in `read_metadata`.
+    `complete` as in `read_metadata`. Whatever the page is like, this takes less than 2 s of the processor: a page that
+    is too large, takes too long or defeats a library (the log tells) is read in the plain way, "seen text".
     """
     # Composed characters: a letter and its accent are one, whatever editor wrote the page.
-    html = unicodedata.normalize("NFC", decode(body, content_type))
-    tree = trafilatura.load_html(html)
+    html = unicodedata.normalize("NFC", decode(body, content_type)[:MAX_CHARACTERS])
+    huge = html.count("<") > MAX_TAGS
+    tree = _parse(html[:METADATA_CHARACTERS] if huge else html)
     if tree is None:
         return None
-    head, statements = Head(tree), Statements(tree, url)
-    metadata = read_metadata(tree, url, complete=complete, head=head, statements=statements)
-    titles = [metadata.title, *written_titles(tree, head, statements)]
-    text, method = read_text(tree, html, url, titles, statements.article_text("articleBody"))
-    return Page(text, metadata, method)
+    head, statements, metadata = None, None, Metadata(normalise(url), methods={"url": "address"})
+    try:
+        with processor_seconds(METADATA_SECONDS):
+            head, statements = Head(tree), Statements(tree, url)
+            metadata = read_metadata(tree, url, complete=complete, head=head, statements=statements)
+    except OutOfTime:
+        logger.warning("Reading what %s says of itself took too long.", url)
+    except Exception:
+        logger.exception("What %s says of itself could not be read.", url)
+    text, method = "", ""
+    try:
+        if not huge and head and statements:
+            with processor_seconds(TEXT_SECONDS):
+                titles = [metadata.title, *written_titles(tree, head, statements)]
+                stated = statements.article_text("articleBody")
+                text, method = read_text(tree, html, url, titles, stated)
+                return Page(text, metadata, method)
+    except OutOfTime:
+        logger.warning("Reading the text of %s took too long.", url)
+    except Exception:
+        logger.exception("The text of %s could not be read with understanding.", url)
+    return Page(seen_text(html), metadata, "seen text")
+
+
+def read_plainly(body: bytes, content_type: str, url: str) -> Page:
+    """Return what can be had of a page in one pass over its characters, for when `read_page` does not come back."""
+    html = unicodedata.normalize("NFC", decode(body, content_type)[:MAX_CHARACTERS])
+    return Page(seen_text(html), Metadata(normalise(url), methods={"url": "address"}), "seen text")
 
 
 def count_words(text: str) -> int:
     """Return the number of words; Chinese and Japanese characters count as one each."""
     return sum(any(map(str.isalnum, word)) for word in _WORD.findall(text))
+
+
+def _parse(html: str) -> HtmlElement | None:
+    try:
+        return trafilatura.load_html(html)
+    except (ValueError, TypeError, AssertionError):
+        # Nothing but comments, or characters that no document may have.
+        return None
