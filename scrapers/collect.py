@@ -32,7 +32,7 @@ from scrapers.kinds import Item, Listing, NotModified, Poll, registry
 from scrapers.kinds.reading import in_encoding
 from scrapers.models import ResultStatus, Source, SourceResult
 from scrapers.pool import ExtractPool
-from scrapers.query import Query
+from scrapers.query import Document, Query
 from scrapers.source_settings import resolve_all
 from scrapers.source_settings.plan import Plan
 
@@ -285,7 +285,8 @@ class Collection:
             return Outcome.EXCLUDED_BY_PATTERN
         if plan.is_too_old(item.published, timezone.now()):
             return Outcome.TOO_OLD
-        if self._query.excludes(item.title, item.summary):
+        known = Document(item.title, item.summary, sources=(progress.source.name,))
+        if self._query.excludes(known):
             return Outcome.EXCLUDED
         if not entry.url:
             raise CollectError(FailureClass.NO_ADDRESS, _t("The entry has no address that could be fetched."))
@@ -303,7 +304,7 @@ class Collection:
             raise CollectError(FailureClass.NO_TEXT, _t("No text of an article was found on the page."))
         if answer and plan.keep_page:
             draft = replace(draft, page=answer.body, page_type=answer.content_type)
-        if not self._query.matches(draft.title, draft.summary, draft.text):
+        if not self._query.matches(draft.document(progress.source.name)):
             await self._database.run(ingest.pass_over, progress.source.pk, entry, self._query.key)
             return Outcome.EXCLUDED
         if plan.is_too_old(draft.published, timezone.now()):

@@ -12,6 +12,7 @@ from django.utils import timezone
 from scrapers.extract.addresses import normalise
 from scrapers.extract.page import count_words
 from scrapers.kinds import Item
+from scrapers.query import Document
 from scrapers.words import words
 
 FUTURE_ALLOWED = timedelta(days=1)
@@ -118,6 +119,10 @@ class Draft:
     def title_hash(self) -> str:
         """Return what equal titles have in common; empty for one that says too little."""
         return title_hash(self.title)
+
+    def document(self, *sources: str) -> Document:
+        """Return what queries are matched with; `sources` are the names of those that it was seen in."""
+        return Document(self.title, self.summary, self.text, self.language, sources)
 
     def fields(self) -> dict[str, object]:
         """Return the article's fields, fit for both databases."""

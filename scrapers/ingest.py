@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, OperationalError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from scrapers import known
+from scrapers import known, search
 from scrapers.dedupe import Copies
 from scrapers.drafts import Draft, Entry, Outcome, Status, clean
 from scrapers.known import look_up, pass_over
@@ -113,6 +113,7 @@ class Batch:
         # Those first that others are copies of: a row can only refer to one that has its key.
         Article.objects.bulk_create([article for article in self.created if article.duplicate_of is None])
         Article.objects.bulk_create([article for article in self.created if article.duplicate_of is not None])
+        search.index(self.changed, DEFAULT_DB_ALIAS)
         self.copies.write([*self.created, *self.changed], self.now)
         ArticleVersion.objects.bulk_create(self.versions)
         ArticlePage.objects.bulk_create(

@@ -81,7 +81,10 @@ class CollectForm(JobForm):
         required=False,
         max_length=500,
         label=_("Query"),
-        help_text=_("Keep only articles with these words; “a phrase” in quotation marks, -not, OR. Empty: all."),
+        help_text=_(
+            "Keep only articles with these words; “a phrase” in quotation marks, -not, OR, title:, source:, lang:en."
+            " Empty: all."
+        ),
     )
     limit = forms.IntegerField(
         required=False, min_value=1, label=_("Limit"), help_text=_("New articles from each source at most. Empty: all.")

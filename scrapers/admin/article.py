@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import model_ngettext
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, QuerySet, TextField, Value
 from django.db.models.functions import Left
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from scrapers import query as queries
 from scrapers.admin import show
 from scrapers.admin.article_filters import FILTERS
 from scrapers.admin.base import AheadAdmin
 from scrapers.models import Article, ArticleSource, Source
+from scrapers.models.article import ArticleQuerySet
+from scrapers.search import highlight
 
 COPIES_SHOWN = 50
 VERSIONS_SHOWN = 20
@@ -32,8 +35,9 @@ class ArticleAdmin(AheadAdmin):
     list_display = ("reading", "published")
     list_display_links = None
     list_filter = FILTERS
-    search_fields = ("title", "summary")
-    search_help_text = _("Title or summary")
+    # What is typed is a query (`get_search_results`); the field's name only makes the box appear.
+    search_fields = ("title",)
+    search_help_text = _("Words, “a phrase”, -not, OR, title:, source:, lang:en")
     view_on_site = False
     change_form_template = "admin/scrapers/article/change_form.html"
     empty_title = _("No article yet")
@@ -50,10 +54,32 @@ class ArticleAdmin(AheadAdmin):
             )
         return articles.select_related("first_run", "duplicate_of")
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Keep what a query asks for, the best first unless another order was chosen."""
+        assert isinstance(queryset, ArticleQuerySet)
+        try:
+            query = queries.parse(search_term)
+        except queries.QueryError as error:
+            self.message_user(request, str(error), messages.WARNING)
+            return queryset.none(), False
+        if not query:
+            return queryset, False
+        asked = Value(search_term, output_field=TextField())
+        found = queryset.search(query, rank="o" not in request.GET)
+        return found.defer(None).annotate(asked=asked), False
+
     @admin.display(description=_("Article"), ordering="title")
     def reading(self, article: Article) -> SafeString:
-        """Return title, where it was seen, language and the first lines."""
-        return SafeString(render_to_string("scrapers/admin/article_row.html", {"article": article}))
+        """Return title, where it was seen, language and the first lines, or those where a search found something."""
+        query = queries.parse(getattr(article, "asked", ""))
+        found = None
+        if query:
+            part = article.text or article.summary
+            found = {"title": highlight(article.title, query, 0), "part": highlight(part, query)}
+        values = {"article": article, "found": found}
+        return SafeString(render_to_string("scrapers/admin/article_row.html", values))
 
     @admin.display(description=_("Published"), ordering="dated_at")
     def published(self, article: Article) -> SafeString:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from datetime import timezone as fixed
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.db import connections, models, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from scrapers import search
 from scrapers.models.source import Source
 
 if TYPE_CHECKING:
     from scrapers.models.seen import ArticleSource
+    from scrapers.query import Query
 
 
 def url_hash(url: str) -> str:
@@ -71,8 +74,22 @@ class ArticleQuerySet(models.QuerySet["Article"]):
         return self.filter(created_at__gte=instant)
 
     def update(self, **values: Any) -> int:
-        """Update rows, which those who copy on are then told of (`scrapers.following`)."""
+        """Update rows, which those who copy on are then told of (`scrapers.following`).
+
+        Whoever changes title, summary or text this way calls `search.index` too.
+        """
         return super().update(**{"change": None, **values})
+
+    @transaction.atomic
+    def bulk_create(self, objs: Iterable[Article], *args: Any, **kwargs: Any) -> list[Article]:
+        """Store articles, and what search finds them by."""
+        made = super().bulk_create(objs, *args, **kwargs)
+        search.index(made, self.db)
+        return made
+
+    def search(self, query: Query, *, rank: bool = False) -> ArticleQuerySet:
+        """Keep those that a query asks for; with `rank` the best first, each with its `rank`."""
+        return search.ranked(self, query) if rank else search.matching(self, query)
 
     @transaction.atomic
     def delete(self) -> tuple[int, dict[str, int]]:
@@ -209,6 +226,13 @@ class Article(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @transaction.atomic
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the article, and what search finds it by."""
+        self.change = None
+        super().save(*args, **kwargs)
+        search.index([self], self._state.db or DEFAULT_DB_ALIAS)
 
     def get_absolute_url(self) -> str:
         """Return the address of the original."""
