@@ -1,0 +1,165 @@
+"""What people do with NEWSS, done in a real browser with a real scheduler and the sample news site."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from scheduling.models import Backfill, Run, RunStatus, Schedule, TriggerKind
+from scrapers.models import Article, Source
+from tests import factories
+from tests.browser.conftest import SECONDS, Visitor
+from tests.scheduling.conftest import SchedulerProcess, wait_until
+from tests.site import SiteServer
+
+expect.set_options(timeout=SECONDS * 1000)
+Visit = Callable[..., Visitor]
+Start = Callable[..., SchedulerProcess]
+
+
+def feed(site: SiteServer, number: int, path: str) -> Source:
+    return Source.objects.create(name=f"Outlet {number}", url=f"http://127.0.0.{number}:{site.port}/{path}")
+
+
+def test_a_person_logs_in_at_the_form(browser: Browser, live_server: Any, transactional_db: None) -> None:
+    factories.user(username="ann", password="secret", is_superuser=True)
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{live_server.url}/admin/")
+    page.get_by_label("Username").fill("ann")
+    page.get_by_label("Password").fill("secret")
+    page.locator("button[type=submit]").click()
+    expect(page.get_by_text("No scheduler is running")).to_be_visible()
+    context.close()
+
+
+def test_a_schedule_is_made_with_the_preview_beside_it(visit: Visit) -> None:
+    page = visit().open("/admin/scheduling/schedule/add/")
+    page.locator("#id_name").fill("Morning press")
+    page.locator("#id_trigger_kind").select_option(TriggerKind.CRONTAB)
+    page.locator("#id_crontab").fill("30 6 * * 1-5")
+    expect(page.locator("#newss-preview")).to_contain_text("At 06:30 on Monday through Friday")
+    page.locator("#id_crontab").fill("61 6 * * *")
+    page.locator("[name=_save]").click()
+    expect(page.locator("#id_name")).to_have_value("Morning press")
+    expect(page.locator("#id_crontab")).to_have_value("61 6 * * *")
+    page.locator("#id_crontab").fill("30 6 * * 1-5")
+    page.locator("[name=_save]").click()
+    expect(page.get_by_text("At 06:30 on Monday through Friday").first).to_be_visible()
+    assert Schedule.objects.get().crontab == "30 6 * * 1-5"
+
+
+def test_a_run_with_other_parameters_is_watched_to_its_end_and_its_articles_are_read(
+    visit: Visit, start_scheduler: Start, site: SiteServer
+) -> None:
+    feed(site, 11, "feed.rss")
+    schedule = factories.schedule(
+        name="Front pages", job="run_all_scrapers", trigger_kind=TriggerKind.MANUAL, parameters={"limit": None}
+    )
+    start_scheduler(NEWSS_HOST_DELAY_SECONDS="0")
+    visitor = visit()
+    page = visitor.open(f"/admin/scheduling/schedule/{schedule.pk}/run-with/")
+    page.locator("[name$=limit]").fill("2")
+    page.locator(".newss-form [type=submit]").first.click()
+    page.wait_for_url(re.compile(r"/run/\d+/"))
+    expect(page.locator("body")).to_contain_text("succeeded")
+    expect(page.locator("body")).to_contain_text("2 new articles from 1 source")
+    assert Run.objects.get().parameters["limit"] == 2
+    schedule.refresh_from_db()
+    assert schedule.parameters == {"limit": None}, "the schedule stays as it is"
+    article = Article.objects.order_by("pk").first()
+    assert article is not None
+    page = visitor.open(f"/admin/scrapers/article/?q={article.title.split()[-1]}")
+    page.get_by_role("link", name=article.title).first.click()
+    expect(page.locator("body")).to_contain_text(article.text.split("\n")[0][:60])
+
+
+def test_a_running_run_is_cancelled_from_its_page(visit: Visit, start_scheduler: Start) -> None:
+    schedule = factories.schedule(
+        name="Long", job="sleep", parameters={"seconds": 600.0}, trigger_kind=TriggerKind.MANUAL
+    )
+    start_scheduler()
+    page: Page = visit().open("/admin/scheduling/schedule/")
+    page.get_by_role("button", name=re.compile("Run now")).first.click()
+    page.wait_for_url(re.compile(r"/run/\d+/"))
+    expect(page.locator("body")).to_contain_text("going to sleep")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("body")).to_contain_text("Cancelled by admin while it ran")
+    assert Run.objects.get(schedule=schedule).status == RunStatus.CANCELLED
+
+
+def test_a_schedule_is_paused_with_a_reason_and_resumed(visit: Visit) -> None:
+    schedule = factories.schedule(name="Front pages")
+    page = visit().open(f"/admin/scheduling/schedule/{schedule.pk}/change/")
+    page.get_by_role("link", name="Pause…").click()
+    page.locator("[name=reason]").fill("the outlet moves")
+    page.locator(".newss-form [type=submit]").first.click()
+    expect(page.locator("body")).to_contain_text("the outlet moves")
+    schedule.refresh_from_db()
+    assert schedule.is_paused()
+    page.goto(f"{page.url.split('/admin/')[0]}/admin/scheduling/schedule/{schedule.pk}/change/")
+    page.get_by_role("button", name="Resume").click()
+    wait_until(lambda: not Schedule.objects.get().is_paused())
+
+
+def test_a_gap_is_backfilled_after_a_preview(visit: Visit) -> None:
+    schedule = factories.schedule(name="Hourly", trigger_kind=TriggerKind.CRONTAB, crontab="0 * * * *")
+    page = visit(timezone="UTC").open(f"/admin/scheduling/schedule/{schedule.pk}/backfill/")
+    for name, day, time in (("window_start", "2026-01-05", "00:30"), ("window_end", "2026-01-05", "03:30")):
+        page.locator(f"[name={name}_0]").fill(day)
+        page.locator(f"[name={name}_1]").fill(time)
+    page.locator(".newss-form [type=submit]").first.click()
+    expect(page.locator("body")).to_contain_text("What would run: 3")
+    page.locator("[name=_start]").click()
+    wait_until(Backfill.objects.exists)
+    assert sorted(Run.objects.values_list("scheduled_for__hour", flat=True)) == [1, 2, 3]
+
+
+def test_everything_is_held_and_every_page_says_so(visit: Visit) -> None:
+    factories.schedule(name="Front pages")
+    visitor = visit()
+    page = visitor.open("/admin/scheduling/schedule/hold/")
+    page.locator("[name=reason]").fill("moving house")
+    page.locator(".newss-form [type=submit]").first.click()
+    for path in ("/admin/", "/admin/scrapers/article/", "/admin/scheduling/run/"):
+        expect(visitor.open(path).locator("body")).to_contain_text("moving house")
+
+
+def test_the_switch_in_the_list_changes_that_one_field(visit: Visit) -> None:
+    schedule = factories.schedule(name="Front pages", description="kept")
+    page = visit().open("/admin/scheduling/schedule/")
+    page.locator(".newss-switch").first.click()
+    wait_until(lambda: not Schedule.objects.get().enabled)
+    before = {**schedule.__dict__, "enabled": False}
+    after = Schedule.objects.get().__dict__
+    assert {name for name in before if not name.startswith("_") and before[name] != after[name]} == {"version"}
+
+
+def test_an_opml_file_becomes_sources(visit: Visit, tmp_path: Path) -> None:
+    file = tmp_path / "mine.opml"
+    file.write_text(
+        '<opml version="2.0"><body><outline text="News"><outline text="Herald" xmlUrl="https://herald.example/f"/></outline></body></opml>'
+    )
+    page = visit().open("/admin/scrapers/source/import-opml/")
+    page.set_input_files("[name=file]", str(file))
+    page.locator(".newss-form [type=submit]").first.click()
+    expect(page.locator("body")).to_contain_text("1 source is new")
+    assert Source.objects.get().tags.get().name == "News"
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/admin/scheduling/schedule/", "/admin/scheduling/run/"])
+def test_pages_are_whole_without_javascript(
+    browser: Browser, live_server: Any, transactional_db: None, path: str
+) -> None:
+    admin = factories.user(username="admin", password="secret", is_superuser=True)
+    factories.run(schedule=factories.schedule(name="Front pages"), schedule_name="Front pages")
+    context = browser.new_context(java_script_enabled=False)
+    visitor = Visitor(context, live_server.url)
+    visitor.log_in(admin)
+    expect(visitor.open(path).locator("body")).to_contain_text("Front pages")
+    context.close()

@@ -1,0 +1,111 @@
+"""Each page in a real browser: no violation of WCAG 2.1 A and AA, no sideways scroll, no complaint in the console."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from scheduling.models import Cause, Run, RunLog, RunStatus, Schedule, Tag
+from scrapers.models import Article, ArticleSource, Source, SourceResult, url_hash
+from tests import factories
+from tests.browser.conftest import Visitor
+
+PAGES = {
+    "dashboard": "/admin/",
+    "schedules": "/admin/scheduling/schedule/",
+    "schedule": "/admin/scheduling/schedule/{schedule}/change/",
+    "new schedule": "/admin/scheduling/schedule/add/",
+    "history of a schedule": "/admin/scheduling/schedule/{schedule}/history/",
+    "run with": "/admin/scheduling/schedule/{schedule}/run-with/",
+    "pause": "/admin/scheduling/schedule/pause/?ids={schedule}",
+    "backfill": "/admin/scheduling/schedule/{schedule}/backfill/",
+    "hold": "/admin/scheduling/schedule/hold/",
+    "runs": "/admin/scheduling/run/",
+    "run": "/admin/scheduling/run/{run}/change/",
+    "coming up": "/admin/scheduling/schedule/coming-up/",
+    "scheduler processes": "/admin/scheduling/schedulerinstance/",
+    "backfills": "/admin/scheduling/backfill/",
+    "sources": "/admin/scrapers/source/",
+    "source": "/admin/scrapers/source/{source}/change/",
+    "new source": "/admin/scrapers/source/add/",
+    "import OPML": "/admin/scrapers/source/import-opml/",
+    "articles": "/admin/scrapers/article/",
+    "article": "/admin/scrapers/article/{article}/change/",
+    "hosts": "/admin/scrapers/host/",
+    "tags": "/admin/scheduling/tag/",
+}
+SHORT = [(1440, "light"), (390, "dark")]
+LONG = [(1440, "dark"), (390, "light")]
+
+
+@pytest.fixture
+def rows(transactional_db: None) -> dict[str, int]:
+    """Return the keys of rows of each kind: a schedule with runs of every status, a source, an article."""
+    now = timezone.now()
+    schedule: Schedule = factories.schedule(name="Front pages")
+    schedule.tags.add(Tag.objects.create(name="daily"))
+    factories.schedule(name="Paused one").pause(None, "waits for the press office")
+    made: Run = factories.run(
+        schedule=schedule,
+        schedule_name=schedule.name,
+        job="run_all_scrapers",
+        status=RunStatus.PARTIAL,
+        started_at=now - timedelta(minutes=2),
+        finished_at=now - timedelta(minutes=1),
+        outcome="1 of 2 sources failed: Broken Press: it answered 500.",
+        traceback="Traceback: none",
+    )
+    RunLog.objects.create(run=made, at=now, message="a line of the log")
+    for status in RunStatus.final():
+        if status not in (RunStatus.PARTIAL, RunStatus.MISSED):
+            factories.run(
+                schedule=schedule,
+                schedule_name=schedule.name,
+                status=status,
+                started_at=now,
+                finished_at=now,
+                outcome="Why.",
+            )
+    factories.run(schedule=schedule, schedule_name=schedule.name, cause=Cause.API)
+    source = Source.objects.create(name="Herald", url="https://herald.example/feed")
+    SourceResult.objects.create(
+        run=made,
+        source=source,
+        source_name="Herald",
+        status="failed",
+        failure_class="server_error",
+        error="It answered 500.",
+    )
+    url = "https://herald.example/story"
+    article = Article.objects.create(
+        url=url,
+        url_hash=url_hash(url),
+        title="A story",
+        text="First.\n\nSecond.",
+        authors=["Ann Author"],
+        published_at=now,
+        language="en",
+    )
+    ArticleSource.objects.create(article=article, source=source, item_key="1")
+    return {"schedule": schedule.pk, "run": made.pk, "source": source.pk, "article": article.pk}
+
+
+def check(visitor: Visitor, path: str, width: int) -> list[str]:
+    page = visitor.open(path)
+    page.wait_for_load_state("networkidle")
+    found = visitor.violations()
+    if visitor.width() > width:
+        found.append(f"the page is {visitor.width()} wide at {width}")
+    return [f"{path} at {width}: {line}" for line in found]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [*SHORT, *(pytest.param(*case, marks=pytest.mark.long) for case in LONG)])
+def test_every_page_is_accessible_and_fits(
+    visit: Callable[..., Visitor], rows: dict[str, int], width: int, scheme: str
+) -> None:
+    visitor = visit(width, scheme)
+    found = [line for path in PAGES.values() for line in check(visitor, path.format(**rows), width)]
+    assert not found, "\n".join(found)
