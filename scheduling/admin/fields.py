@@ -30,10 +30,6 @@ class SpanWidget(forms.MultiWidget):
 
     template_name = "scheduling/widgets/span.html"
 
-    def id_for_label(self, id_: str) -> str:
-        """Return the id of the number, which the field's label names."""
-        return f"{id_}_0" if id_ else ""
-
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
         super().__init__(
             {
