@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -22,7 +22,6 @@ from scheduling.jobs import RunContext
 from scrapers import conf, ingest
 from scrapers.assemble import draft as assemble
 from scrapers.assemble import full_text, page_of_item
-from scrapers.batches import Batches
 from scrapers.database import DatabaseThread
 from scrapers.extract.page import Page
 from scrapers.fetch.client import Answer, Fetcher, Tally
@@ -35,6 +34,7 @@ from scrapers.pool import ExtractPool
 from scrapers.query import Document, Query
 from scrapers.source_settings import resolve_all
 from scrapers.source_settings.plan import Plan
+from scrapers.storage import Storage
 
 logger = logging.getLogger(__name__)
 
@@ -88,14 +88,22 @@ class Progress:
 
 
 class Collection:
-    """The state of one run."""
+    """The state of one run; `storage` is what takes the place of the database in a rehearsal."""
 
-    def __init__(self, context: RunContext, sources: Sequence[Source], query: Query, limit: int | None) -> None:
+    def __init__(
+        self,
+        context: RunContext,
+        sources: Sequence[Source],
+        query: Query,
+        limit: int | None,
+        storage: Callable[[DatabaseThread], Storage] = Storage,
+    ) -> None:
         self._context = context
         self._sources = sources
         self._query = query
         self._limit = limit
         self._database = DatabaseThread()
+        self._storage = storage(self._database)
         self._totals: Counter[str] = Counter()
         self._done = 0
 
@@ -103,7 +111,6 @@ class Collection:
         """Collect; the results of the sources that were begun."""
         self._room = asyncio.Semaphore(conf.concurrent_sources())
         self._pool = ExtractPool()
-        self._batches = Batches(self._database)
         self._context.progress(0, len(self._sources))
         try:
             settings = await self._database.run(resolve_all, self._sources)
@@ -111,7 +118,7 @@ class Collection:
             async with Fetcher(self._database) as self._fetcher:
                 return await self._all_sources()
         finally:
-            await self._batches.close()
+            await self._storage.close()
             self._pool.close()
             await self._database.close()
 
@@ -153,10 +160,10 @@ class Collection:
             if error is not None:
                 status = ResultStatus.FAILED
                 if error.failure is not FailureClass.NO_QUERY:
-                    await self._database.run(source.failed, error)
+                    await self._storage.failed(source, error)
             result = _result(progress, status, error, self._context.run_id)
             result.started_at, result.finished_at = started, max(started, timezone.now())
-            result = await self._database.run(_save, result)
+            result = await self._storage.save(result)
             self._report(result)
             return result
 
@@ -187,15 +194,15 @@ class Collection:
             async with aclosing(listings):
                 await self._listings(progress, poll, listings)
         except NotModified:
-            await self._database.run(source.not_modified)
+            await self._storage.not_modified(source)
             return ResultStatus.NOT_MODIFIED
         finally:
             progress.http_status = poll.answer.status if poll.answer else None
         if progress.all_failed() is None:
             # Validators of an answer that does not stand for all that the source holds would hide what changes there.
             answer = poll.answer if poll.first_covers_all else None
-            await self._database.run(
-                source.polled,
+            await self._storage.polled(
+                source,
                 etag=answer.etag if answer else "",
                 last_modified=answer.last_modified if answer else "",
                 scope=scope,
@@ -210,7 +217,7 @@ class Collection:
         async for listing in listings:
             if listing.more:
                 # Until the last one is dealt with, nobody may rely on what the first one says.
-                await self._database.run(progress.source.begin_pages)
+                await self._storage.begin_pages(progress.source)
             for selector in listing.unmatched:
                 self._context.log(
                     _t("%(source)s: the selector finds nothing in any item: %(selector)s")
@@ -225,7 +232,7 @@ class Collection:
     async def _items(self, progress: Progress, listing: Listing) -> bool:
         """Deal with the items of a listing; tell whether any of them was not known."""
         entries = [Entry.of(item) for item in listing.items]
-        statuses = await self._database.run(ingest.look_up, progress.source.pk, entries, self._query.key)
+        statuses = await self._storage.look_up(progress.source, entries, self._query.key)
         beyond = await self._first_import(progress, entries)
         waiting: deque[tuple[Entry, Status]] = deque()
         for place, (entry, status) in enumerate(zip(entries, statuses, strict=True)):
@@ -249,7 +256,7 @@ class Collection:
         beyond = progress.plan.beyond_first_import([entry.item for entry in entries], progress.ranked)
         progress.ranked += len(entries)
         for place in beyond:
-            await self._database.run(ingest.pass_over, progress.source.pk, entries[place])
+            await self._storage.pass_over(progress.source, entries[place])
         return beyond
 
     async def _work(self, progress: Progress, waiting: deque[tuple[Entry, Status]]) -> None:
@@ -273,7 +280,7 @@ class Collection:
         title = entry.item.title or entry.url or entry.item.guid
         self._context.log(f"{source}: “{title}”: {failure.sentence}", logging.WARNING)
         if failure.failure.is_permanent:
-            await self._database.run(ingest.pass_over, source.pk, entry)
+            await self._storage.pass_over(source, entry)
         if failure.failure is FailureClass.ROBOTS:
             return Outcome.FORBIDDEN
         progress.failures.append(failure)
@@ -305,12 +312,12 @@ class Collection:
         if answer and plan.keep_page:
             draft = replace(draft, page=answer.body, page_type=answer.content_type)
         if not self._query.matches(draft.document(progress.source.name)):
-            await self._database.run(ingest.pass_over, progress.source.pk, entry, self._query.key)
+            await self._storage.pass_over(progress.source, entry, self._query.key)
             return Outcome.EXCLUDED
         if plan.is_too_old(draft.published, timezone.now()):
-            await self._database.run(ingest.pass_over, progress.source.pk, entry)
+            await self._storage.pass_over(progress.source, entry)
             return Outcome.TOO_OLD
-        return await self._batches.store(draft)
+        return await self._storage.store(draft)
 
     async def _page(self, progress: Progress, answer: Answer, item: Item) -> Page:
         """Return what a page holds, by the source's selectors where it has some."""
@@ -365,12 +372,3 @@ def _result(progress: Progress, status: ResultStatus, error: CollectError | None
         bytes_received=progress.tally.bytes_received,
         **{name: progress.counts[name] for name in SourceResult.COUNTERS},
     )
-
-
-def _save(result: SourceResult) -> SourceResult:
-    """Store a result in place of one that an earlier start of the same run left; the source may be gone."""
-    if not Source.objects.filter(pk=result.source_id or 0).exists():
-        result.source = None
-    SourceResult.objects.filter(run=result.run_id, source_name=result.source_name).delete()
-    result.save()
-    return result

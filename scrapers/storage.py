@@ -1,0 +1,69 @@
+"""What collecting reads from and writes to the database on its way, all in the run's database thread.
+
+One object for each run, so that a rehearsal (`scrapers.tryout`) can take its place and leave the database as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from scrapers import ingest
+from scrapers.batches import Batches
+from scrapers.database import DatabaseThread
+from scrapers.fetch.failures import CollectError
+from scrapers.ingest import Draft, Entry, Outcome, Status
+from scrapers.models import Source, SourceResult
+
+
+class Storage:
+    """Stores what a run collects, and how its sources went."""
+
+    def __init__(self, database: DatabaseThread) -> None:
+        self._database = database
+        self._batches = Batches(database)
+
+    async def close(self) -> None:
+        """Wait until everything is stored."""
+        await self._batches.close()
+
+    async def look_up(self, source: Source, entries: Sequence[Entry], scope: str) -> list[Status]:
+        """Return what is known of each entry (`ingest.look_up`)."""
+        return await self._database.run(ingest.look_up, source.pk, entries, scope)
+
+    async def store(self, draft: Draft) -> Outcome:
+        """Return what became of an article, when that is committed; raises `CollectError` or the database's error."""
+        return await self._batches.store(draft)
+
+    async def pass_over(self, source: Source, entry: Entry, scope: str = "") -> None:
+        """Remember an item that is not stored (`ingest.pass_over`)."""
+        await self._database.run(ingest.pass_over, source.pk, entry, scope)
+
+    async def begin_pages(self, source: Source) -> None:
+        """Note that several listings are on their way (`Source.begin_pages`)."""
+        await self._database.run(source.begin_pages)
+
+    async def polled(self, source: Source, **how: Any) -> None:
+        """Note a poll that was answered in full (`Source.polled`)."""
+        await self._database.run(source.polled, **how)
+
+    async def not_modified(self, source: Source) -> None:
+        """Note a poll that brought nothing new (`Source.not_modified`)."""
+        await self._database.run(source.not_modified)
+
+    async def failed(self, source: Source, error: CollectError) -> None:
+        """Note a poll that failed (`Source.failed`)."""
+        await self._database.run(source.failed, error)
+
+    async def save(self, result: SourceResult) -> SourceResult:
+        """Store how a source went."""
+        return await self._database.run(_save, result)
+
+
+def _save(result: SourceResult) -> SourceResult:
+    """Store a result in place of one that an earlier start of the same run left; the source may be gone."""
+    if not Source.objects.filter(pk=result.source_id or 0).exists():
+        result.source = None
+    SourceResult.objects.filter(run=result.run_id, source_name=result.source_name).delete()
+    result.save()
+    return result
