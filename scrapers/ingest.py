@@ -16,7 +16,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, Operation
 from django.db.models import F
 from django.utils import timezone
 
-from scrapers import known, search
+from scrapers import known, search, topics
 from scrapers.dedupe import Copies
 from scrapers.drafts import Draft, Entry, Outcome, Status, clean
 from scrapers.known import look_up, pass_over
@@ -123,6 +123,8 @@ class Batch:
             update_fields=["body", "content_type", "fetched_at"],
         )
         _note(self.placed)
+        topics.mark([*self.created, *self.changed])
+        topics.mark_seen({article.pk for _draft, article, outcome in self.placed if outcome is Outcome.DUPLICATE})
 
     def _create(self, draft: Draft, key: str, content: str) -> Article:
         article = Article(url=draft.url, url_hash=key, first_run_id=draft.run_id, **draft.fields())

@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 from django.utils import timezone
 
+from scrapers import topics
 from scrapers.drafts import Entry, Outcome, Status, clean
 from scrapers.models import Article, ArticleSource, PassedItem, Tombstone
 from scrapers.words import fold
@@ -119,6 +120,8 @@ class Known:
     def note(self) -> None:
         """Store which articles of others were seen in this source, and which items lead to them."""
         ArticleSource.objects.bulk_create(self._links, ignore_conflicts=True)
+        if self._links:
+            topics.mark_seen(link.article_id for link in self._links)
         PassedItem.objects.bulk_create(self._passed, ignore_conflicts=True)
 
     def _moved(self, entry: Entry) -> ArticleSource | None:

@@ -5,5 +5,6 @@ from scrapers.admin.host import HostAdmin
 from scrapers.admin.level import SettingsLevelAdmin
 from scrapers.admin.result import SourceResultAdmin
 from scrapers.admin.source import SourceAdmin
+from scrapers.admin.topic import TopicAdmin
 
-__all__ = ["ArticleAdmin", "HostAdmin", "SettingsLevelAdmin", "SourceAdmin", "SourceResultAdmin"]
+__all__ = ["ArticleAdmin", "HostAdmin", "SettingsLevelAdmin", "SourceAdmin", "SourceResultAdmin", "TopicAdmin"]

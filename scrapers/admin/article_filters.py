@@ -14,7 +14,7 @@ from unfold.contrib.filters.admin import DropdownFilter, RangeDateFilter
 from unfold.utils import parse_date_str
 
 from scheduling.models import Tag
-from scrapers.models import Article, Source
+from scrapers.models import Article, Source, Topic
 from scrapers.models.article import ArticleQuerySet
 
 if TYPE_CHECKING:
@@ -64,6 +64,23 @@ class TagFilter(_KeyFilter):
         assert isinstance(queryset, ArticleQuerySet)
         key = self.key()
         return None if key is None else queryset.tagged(key)
+
+
+class TopicFilter(_KeyFilter):
+    """A topic that has marked it."""
+
+    title = _("topic")
+    parameter_name = "topic"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[Any, Any]]:
+        """Return all topics."""
+        return list(Topic.objects.order_by("name").values_list("pk", "name"))
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        """Keep those that it has marked."""
+        assert isinstance(queryset, ArticleQuerySet)
+        key = self.key()
+        return None if key is None else queryset.in_topic(key)
 
 
 class LanguageFilter(_Filter):
@@ -121,4 +138,4 @@ class CopiesFilter(_Filter):
         return None if self.value() == "shown" else queryset.originals()
 
 
-FILTERS = (SourceFilter, TagFilter, LanguageFilter, CopiesFilter, ("published_at", DayFilter))
+FILTERS = (SourceFilter, TagFilter, TopicFilter, LanguageFilter, CopiesFilter, ("published_at", DayFilter))
