@@ -25,6 +25,7 @@ GROUPS: list[tuple[Any, list[tuple[str, Any, str]]]] = [
         [
             ("scrapers.article", _("Articles"), "newspaper"),
             ("scrapers.source", _("Sources"), "rss_feed"),
+            ("scrapers.settingslevel", _("Inherited settings"), "account_tree"),
             ("scrapers.topic", _("Topics"), "bookmark"),
             ("scheduling.tag", _("Tags"), "sell"),
             ("scrapers.host", _("Hosts"), "dns"),

@@ -26,6 +26,7 @@ from scrapers.database import DatabaseThread
 from scrapers.extract.page import Page
 from scrapers.fetch.client import Answer, Fetcher, Tally
 from scrapers.fetch.failures import CollectError, FailureClass
+from scrapers.fetch.rendering import Renderer, missing
 from scrapers.ingest import Entry, Outcome, Status
 from scrapers.kinds import Item, Listing, NotModified, Poll, registry
 from scrapers.kinds.reading import in_encoding
@@ -115,7 +116,7 @@ class Collection:
         try:
             settings = await self._database.run(resolve_all, self._sources)
             self._settings = dict(zip([source.pk for source in self._sources], settings, strict=True))
-            async with Fetcher(self._database) as self._fetcher:
+            async with Fetcher(self._database) as self._fetcher, Renderer(self._fetcher) as self._renderer:
                 return await self._all_sources()
         finally:
             await self._storage.close()
@@ -171,6 +172,8 @@ class Collection:
         """Poll a source, deal with each of its items, and note what the next poll may rely on."""
         source, scope = progress.source, self._query.key
         plan = progress.plan = Plan.of(source, self._settings[source.pk])
+        if plan.javascript and (sentence := missing()):
+            raise CollectError(FailureClass.NO_BROWSER, sentence)
         query = str(self._context.parameters.get("query") or "") or plan.search_words
         url = source.address_for(query)
         basis = f"{url}\n{plan.key}"
@@ -324,6 +327,9 @@ class Collection:
         if answer.content_type.partition(";")[0].strip().lower() not in _PAGE_TYPES:
             sentence = _t("The answer is no page of text, but %(type)s.") % {"type": answer.content_type[:100]}
             raise CollectError(FailureClass.NOT_A_PAGE, sentence, http_status=answer.status)
+        if progress.plan.javascript:
+            body = await self._renderer.render(answer, progress.plan.identity)
+            answer = replace(answer, body=body, content_type="text/html; charset=utf-8")
         complete = not (item.title and item.published and item.authors)
         page = await self._pool.read(
             answer.body, answer.content_type, answer.url, complete=complete, rules=progress.plan.rules

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import TracebackType
@@ -39,6 +40,7 @@ RATE_LIMIT_PAUSE = timedelta(seconds=60)
 """How long a host is left alone that answered 429 without saying how long."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PORTS = {"http": 80, "https": 443}
+_RESOURCE_HEADERS = ("Content-Type", "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials")
 _ROBOTS_HEADERS = {"Accept": "text/plain, */*;q=0.1"}
 
 
@@ -154,6 +156,56 @@ class Fetcher:
                 url = _target(wire, raw)
                 continue
             return self._answer(known, wire, raw, conditional=bool(etag or last_modified))
+
+    @asynccontextmanager
+    async def hold(self, url: str, tally: Tally) -> AsyncIterator[float]:
+        """Hold the only slot of an address's host for the block, for somebody else who asks it; yield its delay.
+
+        Raises `CollectError` if its robots.txt does not allow the address or it wants to be left alone.
+        """
+        wire = _to_wire(url)
+        known = await self._known(wire)
+        await self._check_robots(known, wire, tally, "")
+        self._check_cool_down(known.host)
+        async with self._slots.request(known.slots, alone=True):
+            yield known.slots.delay
+
+    async def resource(
+        self, url: str, method: str, headers: Mapping[str, str], data: bytes | None, identity: Identity
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Return (status, headers, body) of what a rendered page asks for, whatever the status.
+
+        Its address is checked and its size limited as always; there is no wait for a slot, since a page's parts are
+        asked for as a reader's browser does, but robots.txt holds. Redirects are not followed. Raises `CollectError`.
+        """
+        wire = _to_wire(url)
+        known = await self._known(wire)
+        await self._check_robots(known, wire, Tally(), identity.proxy)
+        self._check_cool_down(known.host)
+        kept = {name: value for name, value in headers.items() if name.lower() in ("accept", "content-type", "referer")}
+        host = known.host.host
+        try:
+            if identity.proxy:
+                await check_name(host)
+            async with (
+                asyncio.timeout(conf.total_seconds()),
+                self._session.request(
+                    method,
+                    URL(wire, encoded=True),
+                    headers={**kept, **identity.headers_for(wire)},
+                    data=data,
+                    allow_redirects=False,
+                    proxy=identity.proxy or None,
+                ) as response,
+            ):
+                packing = response.headers.get("Content-Encoding", "")
+                body, _received = await read_limited(response.content.iter_any(), packing, conf.max_bytes(), host=host)
+                given = {name: response.headers[name] for name in _RESOURCE_HEADERS if name in response.headers}
+                return response.status, given, body
+        except CollectError:
+            raise
+        except Exception as error:
+            raise classify(error, host) from error
 
     def _answer(self, known: _Known, url: str, raw: _Raw, *, conditional: bool) -> Answer:
         if not (200 <= raw.status < 300 or (raw.status == 304 and conditional)):

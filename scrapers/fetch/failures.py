@@ -51,6 +51,10 @@ class FailureClass(models.TextChoices):
     EMPTY = "empty", _("empty answer")
     #: The answer is something else than a feed.
     NOT_A_FEED = "not_a_feed", _("not a feed")
+    #: A spider may not be run here, or ended with an error.
+    SPIDER = "spider", _("spider failed")
+    #: A page needs JavaScript, and there is no Chromium or Playwright to run it.
+    NO_BROWSER = "no_browser", _("browser missing")
     #: A selector or an expression of the source finds nothing.
     NO_MATCH = "no_match", _("selector finds nothing")
     #: A password, token or cookie of the source cannot be had.

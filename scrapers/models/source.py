@@ -107,7 +107,7 @@ class Source(models.Model):
     """One place news comes from."""
 
     name = models.CharField(_("name"), max_length=200, unique=True)
-    kind = models.CharField(_("kind"), max_length=20, default="feed", validators=[validate_source_kind])
+    kind = models.CharField(_("kind"), max_length=60, default="feed", validators=[validate_source_kind])
     url = models.CharField(
         _("address"),
         max_length=1000,
