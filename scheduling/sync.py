@@ -90,7 +90,7 @@ class Sync:
         return len(job_ids)
 
     def _apply(self, schedules: Iterable[Schedule], changed_at: dict[int, datetime], now: datetime) -> int:
-        schedules = list(schedules)
+        schedules = self._with_all_notes(schedules, changed_at)
         self._store.remember(schedules)
         rows = self._rows([schedule.job_id for schedule in schedules])
         lost = [schedule for schedule in schedules if schedule.job_id not in rows]
@@ -122,6 +122,19 @@ class Sync:
             update_fields=["next_run_time", "job_state"],
         )
         return len(written)
+
+    def _with_all_notes(self, schedules: Iterable[Schedule], changed_at: dict[int, datetime]) -> list[Schedule]:
+        """Return the schedules with the note of each edit that they contain taken too: it tells from when it counts.
+
+        On PostgreSQL an edit may be committed between the reading of the notes and that of the rows.
+        """
+        found = {schedule.pk: schedule for schedule in schedules}
+        while more := self._take_notes():
+            changed_at |= more
+            fresh = Schedule.objects.in_bulk(list(more))
+            self._remove([f"{JOB_ID_PREFIX}{key}" for key in more if key not in fresh])
+            found = {key: schedule for key, schedule in found.items() if key not in more} | fresh
+        return list(found.values())
 
     def _job_row(
         self, schedule: Schedule, row: DjangoJob | None, last_due: datetime | None, since: datetime, *, edited: bool

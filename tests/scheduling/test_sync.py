@@ -11,6 +11,7 @@ from django_apscheduler.models import DjangoJob
 
 from scheduling.jobs import registry
 from scheduling.models import Cause, Run, RunStatus, Schedule, ScheduleChange
+from scheduling.sync import Sync
 from tests import factories
 from tests.scheduling.test_fire_path import Clockwork
 
@@ -46,6 +47,33 @@ def test_a_new_trigger_counts_from_the_edit() -> None:
     due = next_time(schedule)
     assert due is not None
     assert edited - timedelta(seconds=1) < due <= edited + timedelta(seconds=10)
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_an_edit_between_the_reading_of_notes_and_rows_counts_from_its_own_instant(
+    monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    clockwork = Clockwork()
+    schedule = factories.schedule(interval_seconds=3600)
+    clockwork.sync.changes(now())
+    Schedule.objects.filter(pk=schedule.pk).update(interval_seconds=7200)
+    original, edits = Sync._take_notes, [{"interval_seconds": 2}]
+
+    def take_notes(self: Sync) -> dict[int, datetime]:
+        notes = original(self)
+        if edits:
+            Schedule.objects.filter(pk=schedule.pk).update(**edits.pop())
+        return notes
+
+    monkeypatch.setattr(Sync, "_take_notes", take_notes)
+    began = now()
+    # The round began half a minute ago, on a machine that is slow.
+    look = clockwork.sync.everything if full else clockwork.sync.changes
+    look(began - timedelta(seconds=30))
+    due = next_time(schedule)
+    assert due is not None
+    assert due > began
+    assert not ScheduleChange.objects.exists()
 
 
 @pytest.mark.parametrize("change", [{"interval_seconds": 3600}, {"enabled": False}, {"trigger_kind": "manual"}])
