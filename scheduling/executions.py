@@ -18,7 +18,7 @@ from django.utils import timezone
 from django_apscheduler.models import DjangoJob, DjangoJobExecution
 
 from scheduling.database import DatabaseAway, one_line
-from scheduling.store import CHUNK
+from scheduling.statements import CHUNK
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,8 @@
 
 Differences from its parent: due jobs are fired in one transaction (`fire`), so `get_due_jobs` has nothing to add;
 a row that cannot be unpickled is kept and rebuilt from its schedule, never deleted; execution rows are written in
-batches (`scheduling.executions`). The statements that differ between SQLite and PostgreSQL stand here.
+batches (`scheduling.executions`). Its statements stand in
+`scheduling.statements`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from functools import cache, lru_cache
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -21,106 +21,36 @@ from apscheduler.job import Job
 from django.conf import settings
 from django.db import connection
 from django.db.models import Count, Min, Q
-from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext as _
 from django_apscheduler.jobstores import DjangoJobStore
 from django_apscheduler.models import DjangoJob
 
 from scheduling.fires import Due, Fired, FiredRun, Known, Move, fire
-from scheduling.models import Cause, Hold, Pause, Run, RunStatus, Schedule, ScheduleState
+from scheduling.models import Hold, Pause, Run, RunStatus, Schedule, ScheduleState
 from scheduling.models.schedule import JOB_ID_PREFIX
 from scheduling.policies import Active, Interruption, NewRun
 from scheduling.replace import replace_older
+from scheduling.statements import (
+    COUNT_POSTGRESQL,
+    COUNT_SQLITE,
+    DUE,
+    MOVE_POSTGRESQL,
+    MOVE_SQLITE,
+    NEXT,
+    as_text,
+    as_utc,
+    due_statement,
+    insert_statement,
+    listed,
+)
 from scheduling.triggers import ScheduleTrigger
 
 logger = logging.getLogger(__name__)
-
-CHUNK = 1_000
-"""Rows in one statement that names each: SQLite allows 32,766 parameters. Those of a fire are one JSON parameter."""
 
 OLDEST_POSTGRESQL = 14
 """The oldest major version of PostgreSQL that still gets fixes."""
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs"}
 """File systems on which SQLite warns of broken locks; see https://www.sqlite.org/faq.html#q5"""
-
-# Jobs of others may stand in the same table; theirs have no schedule.
-JOINED_POSTGRESQL = r"""
-FROM django_apscheduler_djangojob AS job JOIN scheduling_schedule AS schedule
-  ON schedule.id = CASE WHEN job.id ~ '^schedule-\d+$' THEN substr(job.id, 10)::bigint END
-WHERE schedule.enabled AND schedule.paused_at IS NULL
-"""
-JOINED_SQLITE = """
-FROM django_apscheduler_djangojob AS job CROSS JOIN scheduling_schedule AS schedule
-  ON schedule.id = CAST(substr(job.id, 10) AS INTEGER) AND job.id GLOB 'schedule-[0-9]*'
-WHERE schedule.enabled AND schedule.paused_at IS NULL
-"""
-NEXT = "SELECT job.next_run_time {joined} AND job.next_run_time IS NOT NULL ORDER BY job.next_run_time LIMIT 1"
-# No lock that a run's foreign key would need to share, so that runs being inserted or ended are in nobody's way.
-DUE = "SELECT schedule.id, schedule.version, job.next_run_time {joined} AND job.next_run_time <= %s {lock}"
-MOVE_POSTGRESQL = """
-UPDATE django_apscheduler_djangojob AS job SET next_run_time = move.following
-FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) AS move (id, due, following)
-WHERE job.id = move.id AND job.next_run_time = move.due
-RETURNING job.id
-"""
-MOVE_SQLITE = """
-UPDATE django_apscheduler_djangojob AS job SET next_run_time = move.following
-FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS due,
-             json_extract(value, '$[2]') AS following FROM json_each(%s)) AS move
-WHERE job.id = move.id AND job.next_run_time = move.due
-RETURNING id
-"""
-INSERT_POSTGRESQL = """
-INSERT INTO scheduling_run ({columns}) SELECT {values}
-FROM json_array_elements(%s::json) WITH ORDINALITY AS new (value, number)
-JOIN scheduling_schedule AS schedule ON schedule.id = (new.value->>0)::bigint
-ORDER BY new.number
-ON CONFLICT (schedule_id, scheduled_for, attempt) DO NOTHING RETURNING id, schedule_id, scheduled_for, status
-"""
-INSERT_SQLITE = """
-INSERT INTO scheduling_run ({columns}) SELECT {values}
-FROM json_each(%s) AS new
-JOIN scheduling_schedule AS schedule ON schedule.id = json_extract(new.value, '$[0]')
-WHERE true ORDER BY new.key
-ON CONFLICT (schedule_id, scheduled_for, attempt) DO NOTHING RETURNING id, schedule_id, scheduled_for, status
-"""
-COUNT_POSTGRESQL = """
-INSERT INTO scheduling_schedulestate AS state (schedule_id, fired, failures_in_row)
-SELECT key::bigint, value::int, 0 FROM json_each_text(%s)
-ON CONFLICT (schedule_id) DO UPDATE SET fired = state.fired + excluded.fired
-"""
-COUNT_SQLITE = """
-INSERT INTO scheduling_schedulestate AS state (schedule_id, fired, failures_in_row)
-SELECT CAST(key AS INTEGER), value, 0 FROM json_each(%s) WHERE true
-ON CONFLICT (schedule_id) DO UPDATE SET fired = state.fired + excluded.fired
-"""
-
-COPIED = {
-    "schedule": "id",
-    "schedule_name": "name",
-    **{
-        name: name
-        for name in (
-            "job",
-            "parameters",
-            "executor",
-            "time_limit_seconds",
-            "kill_after_seconds",
-            "memory_limit_mb",
-        )
-    },
-}
-"""What a run has from its schedule: field of the run, column of the schedule."""
-GIVEN = {
-    "scheduled_for": ("timestamptz", "NULL"),
-    "status": ("text", "'queued'"),
-    "not_before": ("timestamptz", "NULL"),
-    "wait_reason": ("text", "''"),
-    "outcome": ("text", "''"),
-    "missed_until": ("timestamptz", "NULL"),
-    "missed_count": ("int", "0"),
-}
-"""What a `NewRun` brings, in this order after the schedule's id: field, type on PostgreSQL, value where left out."""
 
 
 class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
@@ -170,8 +100,8 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
 
     def next_due(self) -> datetime | None:
         """Return the earliest due time (UTC) of all schedules that are neither disabled nor paused."""
-        rows = self._rows(_statement(NEXT), [])
-        return _aware(rows[0][0]) if rows else None
+        rows = self._rows(due_statement(NEXT), [])
+        return as_utc(rows[0][0]) if rows else None
 
     def lock_due(self, now: datetime) -> list[Due]:
         """Lock and return what is due, neither disabled nor paused, and not held by an open edit.
@@ -179,8 +109,8 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
         A schedule that got another trigger since its job was last brought into step is left until it is: its stored due
         time is one of the trigger before.
         """
-        rows = self._rows(_statement(DUE), [_text(now)])
-        due = [Due(schedule_id, version, _aware(moment)) for schedule_id, version, moment in rows]
+        rows = self._rows(due_statement(DUE), [as_text(now)])
+        due = [Due(schedule_id, version, as_utc(moment)) for schedule_id, version, moment in rows]
         changed = [one.schedule_id for one in due if self._version(one.schedule_id) != one.version]
         stale = self._read_again(changed) if changed else set()
         return [one for one in due if one.schedule_id not in stale] if stale else due
@@ -239,7 +169,7 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
         if connection.vendor == "postgresql":
             rows = self._rows(MOVE_POSTGRESQL, [ids, [m.due for m in moves], [m.next_due for m in moves]])
         else:
-            values = [[i, _text(m.due), _text(m.next_due)] for i, m in zip(ids, moves, strict=True)]
+            values = [[i, as_text(m.due), as_text(m.next_due)] for i, m in zip(ids, moves, strict=True)]
             rows = self._rows(MOVE_SQLITE, [json.dumps(values)])
         return {int(row[0].removeprefix(JOB_ID_PREFIX)) for row in rows}
 
@@ -247,26 +177,26 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
         """Insert runs, passing over due times that already have a row; return the new ones."""
         if not runs:
             return []
-        statement, constants = _insert_statement()
-        times = {constant: _text(now) for constant in ("queued_at", "finished_at")}
+        statement, constants = insert_statement()
+        times = {constant: as_text(now) for constant in ("queued_at", "finished_at")}
         values = [
-            [run.schedule_id, _text(run.scheduled_for)]
+            [run.schedule_id, as_text(run.scheduled_for)]
             if run.status == RunStatus.QUEUED and run.not_before is None and not run.wait_reason
             else [
                 run.schedule_id,
-                _text(run.scheduled_for),
+                as_text(run.scheduled_for),
                 run.status,
-                _text(run.not_before),
+                as_text(run.not_before),
                 run.wait_reason[:200],
                 run.outcome,
-                _text(run.missed_until),
+                as_text(run.missed_until),
                 run.missed_count,
             ]
             for run in runs
         ]
         parameters = [times.get(name, value) for name, value in constants]
         rows = self._rows(statement, [*parameters, json.dumps(values)])
-        return [FiredRun(pk, schedule_id, _aware(due), status) for pk, schedule_id, due, status in rows]
+        return [FiredRun(pk, schedule_id, as_utc(due), status) for pk, schedule_id, due, status in rows]
 
     def count(self, fired: Mapping[int, int]) -> None:
         """Add to the counts of runs."""
@@ -315,70 +245,6 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
         with connection.cursor() as cursor:
             cursor.execute(statement, parameters)
             return list(cursor.fetchall())
-
-
-@cache
-def _statement(pattern: str) -> str:
-    """Return a statement on due jobs for the database at hand."""
-    if connection.vendor == "postgresql":
-        return pattern.format(joined=JOINED_POSTGRESQL, lock="FOR NO KEY UPDATE OF schedule SKIP LOCKED")
-    return pattern.format(joined=JOINED_SQLITE, lock="")
-
-
-@cache
-def _insert_statement() -> tuple[str, list[tuple[str, Any]]]:
-    """Return the statement that inserts runs, and its constants before the rows: (field, value) in order.
-
-    Each column is copied from the schedule, brought by the row, or has its default; so a new column with a default
-    needs nothing here.
-    """
-    postgresql = connection.vendor == "postgresql"
-
-    def given(name: str) -> str:
-        kind, default = GIVEN[name]
-        place = 1 + list(GIVEN).index(name)
-        value = f"(new.value->>{place})::{kind}" if postgresql else f"json_extract(new.value, '$[{place}]')"
-        return f"coalesce({value}, {default})" if default != "NULL" else value
-
-    columns, values, constants = [], [], []
-    for column in Run._meta.concrete_fields:
-        if column.primary_key:
-            continue
-        columns.append(connection.ops.quote_name(str(column.column)))
-        if column.name in COPIED:
-            values.append(f"schedule.{connection.ops.quote_name(COPIED[column.name])}")
-        elif column.name in GIVEN:
-            values.append(given(column.name))
-        else:
-            value: Any = Cause.SCHEDULE if column.name == "cause" else column.get_default()
-            place = f"%s::{column.db_type(connection)}" if postgresql else "%s"
-            if column.name == "finished_at":
-                place = f"CASE WHEN {given('status')} <> 'queued' THEN {place} END"
-            values.append(place)
-            constants.append((column.name, column.get_db_prep_save(value, connection)))
-    pattern = INSERT_POSTGRESQL if postgresql else INSERT_SQLITE
-    return pattern.format(columns=", ".join(columns), values=", ".join(values)), constants
-
-
-def listed(keys: Iterable[int]) -> RawSQL:
-    """Return a subquery of these keys as one parameter, however many they are."""
-    text = json.dumps(list(keys))
-    if connection.vendor == "postgresql":
-        return RawSQL("SELECT value::bigint FROM json_array_elements_text(%s::json)", [text])
-    return RawSQL("SELECT value FROM json_each(%s)", [text])
-
-
-@lru_cache(maxsize=10_000)
-def _text(moment: datetime | None) -> str | None:
-    """Return a time as Django hands it to the database, as text; in a burst most are the same."""
-    adapted = connection.ops.adapt_datetimefield_value(moment)
-    return None if adapted is None else str(adapted)
-
-
-def _aware(value: datetime | str) -> datetime:
-    """Return the UTC time of a raw value; SQLite's cursors give text or naive times."""
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def folder() -> Path | None:

@@ -23,7 +23,8 @@ from scheduling.jobs import registry
 from scheduling.models import Cause, Run, RunStatus, Schedule, ScheduleChange
 from scheduling.models.schedule import JOB_ID_PREFIX
 from scheduling.policies import NewRun
-from scheduling.store import CHUNK, ScheduleJobStore, listed
+from scheduling.statements import CHUNK, listed
+from scheduling.store import ScheduleJobStore
 from scheduling.triggers import DueTimes, ScheduleTrigger
 
 logger = logging.getLogger(__name__)
