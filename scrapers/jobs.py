@@ -10,6 +10,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.template.loader import render_to_string
+from django.utils.datastructures import MultiValueDict
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
@@ -34,11 +35,21 @@ NAMES_SHOWN = 3
 
 
 class NamesField(_ModelMultipleChoiceField):
-    """Chooses rows by primary key or, as the API may, by name."""
+    """Chooses rows by primary key or, where the values are JSON, by name.
+
+    What a browser posts is the key of a row that was shown, also where another row has that number for a name.
+    """
+
+    by_name = False
+
+    def get_bound_field(self, form: forms.BaseForm, field_name: str) -> forms.BoundField:
+        """Note whether the form holds what a browser posted, or JSON, whose texts are names."""
+        self.by_name = not isinstance(form.data, MultiValueDict)
+        return super().get_bound_field(form, field_name)
 
     def clean(self, value: Any) -> Any:
         """Return the rows; raises `ValidationError` that names each that does not exist."""
-        if isinstance(value, list | tuple):
+        if self.by_name and isinstance(value, list | tuple):
             value = self._keys(value)
         return super().clean(value)
 
@@ -135,6 +146,22 @@ def _words(parameters: dict[str, Any], source_names: dict[int, str], tag_names: 
     return "; ".join(parts)
 
 
+def search(text: str, rows: Sequence[dict[str, Any]]) -> list[bool]:
+    """Tell for each of many parameters whether its query, or a source or tag that it names, has the text in it.
+
+    A source also counts where a tag that it carries is chosen.
+    """
+    sources = set(Source.objects.filter(Q(name__icontains=text) | Q(url__icontains=text)).values_list("pk", flat=True))
+    found = Q(name__icontains=text) | Q(sources__name__icontains=text) | Q(sources__url__icontains=text)
+    tags = set(Tag.objects.filter(found).values_list("pk", flat=True))
+    return [
+        not sources.isdisjoint(row.get("sources") or [])
+        or not tags.isdisjoint(row.get("tags") or [])
+        or text.casefold() in str(row.get("query") or "").casefold()
+        for row in rows
+    ]
+
+
 def panel(run: Run) -> SafeString:
     """Return the table of how each source went, for the page of a run."""
     results = list(run.source_results.all())
@@ -154,6 +181,7 @@ def failed_only(run: Run) -> dict[str, Any] | None:
     form=CollectForm,
     describe=describe,
     describe_all=describe_all,
+    search=search,
     panel=panel,
     failed_only=failed_only,
     preload=("aiohttp", "lxml.html", "trafilatura", "feedparser", "scrapers.collect", "scrapers.pool"),

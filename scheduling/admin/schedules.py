@@ -36,6 +36,7 @@ from scheduling.admin.schedule_rows import (
 from scheduling.admin.versions import CHANGE, VersionsAdmin
 from scheduling.jobs import registry
 from scheduling.models import FollowUp, Schedule
+from scheduling.models.schedule import ScheduleQuerySet
 
 RUN = "scheduling.run_schedule"
 CHOICES_A_PAGE = 20
@@ -80,7 +81,9 @@ class ScheduleAdmin(VersionsAdmin):
     list_display = ("title", "what", "recent", "last_result", "next_run", "switch", "buttons")
     list_display_links = None
     list_filter = ("enabled", PausedFilter, LastStatusFilter, "trigger_kind", JobFilter, "tags")
+    # What is really searched: `ScheduleQuerySet.search`.
     search_fields = ("name", "description")
+    search_help_text = _("Name, tag, source, query …")
     ordering = ("name",)
     list_per_page = 25
     show_full_result_count = False
@@ -92,6 +95,13 @@ class ScheduleAdmin(VersionsAdmin):
     view_on_site = False
 
     # ── the list ──
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Schedule], search_term: str
+    ) -> tuple[QuerySet[Schedule], bool]:
+        """Return what fits the words, in the schedules and in what their jobs would do; no row is there twice."""
+        assert isinstance(queryset, ScheduleQuerySet)
+        return queryset.search(search_term), False
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ScheduleChangeList]:
         """Return the list that fetches what its rows show a page at a time."""

@@ -55,7 +55,8 @@ class Job:
     `describe(parameters)` says in words what would run, and `describe_all` the same for many at once where that saves
     queries; `panel(run)` returns the HTML of its results on the run's page; `preload` names modules that the parent of
     all child processes imports once; `failed_only(run)` returns the parameters that would do again only what failed in
-    a run, or None if there is nothing of that kind.
+    a run, or None if there is nothing of that kind; `search(text, rows)` tells for each of many parameters whether a
+    person who types the text looks for it.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Job:
     preload: tuple[str, ...] = ()
     describe_all: Callable[[Sequence[dict[str, Any]]], list[str]] | None = None
     failed_only: Callable[[Run], dict[str, Any] | None] | None = None
+    search: Callable[[str, Sequence[dict[str, Any]]], list[bool]] | None = None
 
     def complete(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Return stored parameters with the defaults of those that are missing (the form grew since).
@@ -173,6 +175,25 @@ class Registry:
                 words |= {index: self.describe(*rows[index]) for index in mine}
         return [words[index] for index in range(len(rows))]
 
+    def search(self, text: str, rows: Sequence[tuple[str, dict[str, Any]]]) -> list[bool]:
+        """Tell for each of many (job, parameters), in order, whether it is what the text looks for.
+
+        That is a job whose label has the text in it, or parameters in which the job itself finds it; where a job brings
+        no search along, the words that it describes them with are searched.
+        """
+        found: dict[int, bool] = {}
+        for name in {name for name, _parameters in rows}:
+            mine = [index for index, row in enumerate(rows) if row[0] == name]
+            definition = self._jobs.get(name)
+            if text.casefold() in self.label(name).casefold():
+                found |= dict.fromkeys(mine, True)
+            elif definition is not None and definition.search is not None:
+                found |= dict(zip(mine, definition.search(text, [rows[index][1] for index in mine]), strict=True))
+            else:
+                words = self.describe_all([rows[index] for index in mine])
+                found |= {index: text.casefold() in line.casefold() for index, line in zip(mine, words, strict=True)}
+        return [found[index] for index in range(len(rows))]
+
     def panel(self, run: Run) -> SafeString:
         """Return the HTML that a run's job brings along for the run's page."""
         definition = self._jobs.get(run.job)
@@ -202,11 +223,14 @@ def job(
     preload: tuple[str, ...] = (),
     describe_all: Callable[[Sequence[dict[str, Any]]], list[str]] | None = None,
     failed_only: Callable[[Run], dict[str, Any] | None] | None = None,
+    search: Callable[[str, Sequence[dict[str, Any]]], list[bool]] | None = None,
 ) -> Callable[[F], F]:
     """Register the decorated function as a job; it is called as `function(context, **parameters)`."""
 
     def register(function: F) -> F:
-        registry.add(Job(name, label, function, form, describe, panel, executor, preload, describe_all, failed_only))
+        registry.add(
+            Job(name, label, function, form, describe, panel, executor, preload, describe_all, failed_only, search)
+        )
         return function
 
     return register

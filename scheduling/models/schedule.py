@@ -11,8 +11,9 @@ from zoneinfo import available_timezones
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
-from django.db.models import Min, OuterRef, Q, Subquery
+from django.db.models import Exists, Min, OuterRef, Q, Subquery
 from django.urls import reverse
+from django.utils.text import smart_split, unescape_string_literal
 from django.utils.timezone import now
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -91,6 +92,30 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
     def paused(self, at: datetime) -> ScheduleQuerySet:
         """Keep the schedules that are paused at a moment."""
         return self.filter(paused_at__isnull=False).exclude(paused_until__lte=at)
+
+    def search(self, text: str) -> ScheduleQuerySet:
+        """Keep the schedules with each word of a text in the name, the note, a tag or what the job would do.
+
+        Of what the job would do, the job itself decides: its parameters hold keys, and only it knows their names. So
+        the parameters of all of these schedules are read, in one statement.
+        """
+        from scheduling.jobs import registry
+
+        words = [
+            unescape_string_literal(bit) if bit[0] in "\"'" and bit[0] == bit[-1] and len(bit) > 1 else bit
+            for bit in smart_split(text)
+        ]
+        if not words:
+            return self
+        rows = list(self.order_by().values_list("pk", "job", "parameters"))
+        kept = self
+        for word in words:
+            hits = registry.search(word, [(job, parameters) for _key, job, parameters in rows])
+            keys = [row[0] for row, hit in zip(rows, hits, strict=True) if hit]
+            tagged = Tag.objects.filter(name__icontains=word, schedules=OuterRef("pk"))
+            own = Q(name__icontains=word) | Q(description__icontains=word)
+            kept = kept.filter(own | Exists(tagged) | Q(pk__in=keys))
+        return kept
 
     def resume_due(self, at: datetime) -> datetime | None:
         """Resume the schedules whose pause is over at a moment; return when the next pause will be (None: none)."""

@@ -455,3 +455,10 @@ def test_choices_are_for_those_who_may_see_schedules_and_the_rows(client: Client
     assert client.get(address, tags).status_code == 200
     for nonsense in ({}, {"job": "vanished", "field": "x"}, {"job": "echo", "field": "text"}):
         assert client.get(address, nonsense).status_code == 404
+
+
+def test_the_list_is_searched_by_what_the_jobs_would_do(admin_client: Client) -> None:
+    factories.schedule(name="First", job="echo", parameters={"text": "harbour"})
+    factories.schedule(name="Second", job="echo", parameters={"text": "airport"})
+    page = admin_client.get("/admin/scheduling/schedule/?q=harbour").content.decode()
+    assert "First" in page and "Second" not in page

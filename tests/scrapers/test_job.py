@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
 from django.utils.translation import gettext as _
 
 from scheduling.jobs import registry
-from scheduling.models import Tag
+from scheduling.models import Schedule, Tag
 from scrapers.models import ResultStatus, Source, SourceResult
 from tests import factories
 
@@ -37,6 +38,50 @@ def test_sources_and_tags_are_given_by_key_or_by_name(sources: list[Source]) -> 
     assert clean(sources=["2"])["sources"] == [sources[4].pk], "a name of digits is a name"
     assert clean() == {"sources": [], "tags": [], "query": "", "limit": None}
     assert clean(**cleaned) == cleaned
+
+
+def test_what_a_form_posts_is_a_key_whatever_the_names_are(sources: list[Source]) -> None:
+    first, second = Tag.objects.create(name="politics"), Tag.objects.create(name="sport")
+    Tag.objects.filter(pk=second.pk).update(name=str(first.pk))
+    Source.objects.filter(pk=sources[1].pk).update(name=str(sources[0].pk))
+    form = registry.get(NAME).form(data=QueryDict(f"tags={first.pk}&sources={sources[0].pk}"))
+    assert form.is_valid(), form.errors
+    assert form.to_parameters()["tags"] == [first.pk]
+    assert form.to_parameters()["sources"] == [sources[0].pk]
+    assert clean(tags=[str(first.pk)])["tags"] == [second.pk], "in JSON a text is a name"
+
+
+def test_a_form_refuses_a_name_where_it_expects_a_key(sources: list[Source]) -> None:
+    form = registry.get(NAME).form(data=QueryDict("sources=A"))
+    assert list(form.errors) == ["sources"]
+
+
+def test_schedules_are_found_by_their_sources_tags_and_query(
+    sources: list[Source], django_assert_num_queries: Any
+) -> None:
+    Source.objects.filter(pk=sources[0].pk).update(name="Harbour Courier")
+    tag = Tag.objects.create(name="politics")
+    sources[1].tags.add(tag)
+    by_source = factories.schedule(job=NAME, parameters={"sources": [sources[0].pk], "query": "Grain"})
+    by_tag = factories.schedule(job=NAME, parameters={"tags": [tag.pk]})
+    everything = factories.schedule(name="Everything", job=NAME, parameters={})
+    other = factories.schedule(name="Other", job="echo", parameters={"text": "harbour"})
+
+    def found(text: str) -> set[Any]:
+        return set(Schedule.objects.search(text))
+
+    assert found("harbour") == {by_source, other}
+    assert found("harbour grain") == {by_source}
+    assert found('"harbour courier"') == {by_source}
+    assert found("b.example") == {by_tag}, "a source that carries the chosen tag"
+    assert found("politics") == {by_tag}
+    assert found("everything") == {everything}
+    assert found("collect") == {by_source, by_tag, everything}, "the label of the job"
+    assert found("nowhere") == set()
+    assert found("") == {by_source, by_tag, everything, other}
+    assert found('"open') == set()
+    with django_assert_num_queries(4):
+        found("harbour")
 
 
 @pytest.mark.parametrize(
