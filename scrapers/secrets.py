@@ -77,6 +77,14 @@ def all_rotated(values: Any) -> Any:
     return _each(rotated, values)
 
 
+def encrypted_in(values: Any) -> set[str]:
+    """Return the encrypted texts in anything JSON holds, as they are stored."""
+    if isinstance(values, dict | list):
+        parts = values.values() if isinstance(values, dict) else values
+        return set().union(*(encrypted_in(part) for part in parts))
+    return {values} if isinstance(values, str) and values.startswith(_ENCRYPTED) else set()
+
+
 def _each(change: Callable[[str], str], values: Any) -> Any:
     if isinstance(values, dict):
         return {name: _each(change, value) for name, value in values.items()}

@@ -34,3 +34,15 @@ class Tides(scrapy.Spider):
 
 class NoSpider:
     pass
+
+
+class Lister(scrapy.Spider):
+    """Yields what a listing links to, for NEWSS to fetch."""
+
+    name = "lister"
+
+    def parse(self, response: Any) -> Any:
+        for teaser in response.css("article.teaser"):
+            yield {"url": response.urljoin(teaser.css("a::attr(href)").get()), "title": teaser.css("a::text").get()}
+        for link in response.css("a[rel=next]"):
+            yield response.follow(link, self.parse)

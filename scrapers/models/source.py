@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
@@ -185,14 +185,21 @@ class Source(models.Model):
     def clean(self) -> None:
         """Take the spaces off that pasting an address brings along, and judge options and settings."""
         from scrapers.kinds import registry
+        from scrapers.secrets import encrypted_in
         from scrapers.source_settings import clean_settings
 
         self.url = self.url.strip()
-        stored = Source.objects.filter(pk=self.pk).values_list("settings", flat=True).first() if self.pk else {}
+        before = Source.objects.filter(pk=self.pk).values("url", "settings").first() if self.pk else None
         try:
-            self.settings = clean_settings(self.settings, stored)
+            self.settings = clean_settings(self.settings, before and before["settings"])
         except ValidationError as error:
             raise ValidationError({"settings": _listed(error)}) from error
+        if before and _host(before["url"]) != _host(self.url):
+            # Who may edit a source may not read its secrets; sent to a host of their choice they could.
+            kept = encrypted_in(self.settings) & encrypted_in(before["settings"])
+            if kept:
+                words = _("The address leads to another host: type its passwords, tokens and cookies anew.")
+                raise ValidationError({"url": words})
         try:
             kind = registry.get(self.kind)
         except ValidationError:
@@ -301,3 +308,10 @@ class Source(models.Model):
 def _listed(error: ValidationError) -> list[str]:
     """Return the messages of a form's fields as lines, each with the name of its field."""
     return [f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items()]
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""

@@ -124,6 +124,18 @@ class TestStored:
         source.full_clean()
         assert source.settings == once and "s3cret" not in repr(once)
 
+    def test_a_secret_does_not_follow_the_address_to_another_host(self) -> None:
+        source = Source(name="x", url="http://a.example/1", settings={"headers": {"X-Key": "s3cret"}})
+        source.full_clean()
+        source.save()
+        source.url = "http://a.example/2"
+        source.full_clean()
+        source.url = "http://evil.example/1"
+        with pytest.raises(ValidationError, match="another host"):
+            source.full_clean()
+        source.settings = {"headers": {"X-Key": "n3w"}}
+        source.full_clean()
+
     def test_the_command_rewrites_all_or_nothing(self, settings: Any) -> None:
         settings.NEWSS_SECRETS_KEYS = ["old"]
         source = Source.objects.create(
