@@ -183,8 +183,9 @@ class SourceForm(SettingsFields, _SourceModelForm):
                 continue
             value = in_words(name, resolved.inherited[name])
             where = resolved.inherited_from[name]
-            words = _t("Left empty: %(value)s (%(where)s).") % {"value": value or "–", "where": where}
-            field.help_text = f"{field.help_text} {words}"
+            if value:
+                words = _t("Left empty: %(value)s (%(where)s).") % {"value": value, "where": where}
+                field.help_text = f"{field.help_text} {words}".strip()
             if isinstance(field, forms.ChoiceField):
                 field.choices = [("", f"– {value or '–'} ({where}) –"), *list(field.choices)[1:]]  # type: ignore[arg-type]
 
