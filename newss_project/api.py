@@ -12,6 +12,7 @@ from scheduling.api import errors
 from scheduling.api.access import SessionLogin
 from scheduling.api.parsing import StrictParser
 from scheduling.api.routes import router as scheduling_router
+from scrapers.api.articles import router as articles_router
 from scrapers.api.routes import router as scrapers_router
 
 ROOT = "/api/"
@@ -27,6 +28,7 @@ api = NinjaAPI(
 errors.install(api)
 api.add_router("", scheduling_router)
 api.add_router("", scrapers_router)
+api.add_router("", articles_router)
 
 
 class ErrorsAsJson:

@@ -6,10 +6,13 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import model_ngettext
+from django.core.exceptions import PermissionDenied
 from django.db.models import Prefetch, QuerySet, TextField, Value
 from django.db.models.functions import Left
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
+from django.urls import path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -17,6 +20,7 @@ from scrapers import query as queries
 from scrapers.admin import show
 from scrapers.admin.article_filters import FILTERS
 from scrapers.admin.base import AheadAdmin
+from scrapers.export import FORMATS, streamed
 from scrapers.models import Article, ArticleSource, Source
 from scrapers.models.article import ArticleQuerySet
 from scrapers.search import highlight
@@ -40,6 +44,7 @@ class ArticleAdmin(AheadAdmin):
     search_help_text = _("Words, “a phrase”, -not, OR, title:, source:, lang:en")
     view_on_site = False
     change_form_template = "admin/scrapers/article/change_form.html"
+    change_list_template = "admin/scrapers/article/change_list.html"
     empty_title = _("No article yet")
     empty_text = _("Add a source and poll it, or run a schedule; what it finds stands here.")
 
@@ -53,6 +58,33 @@ class ArticleAdmin(AheadAdmin):
                 .prefetch_related(Prefetch("sources", queryset=Source.objects.only("name")))
             )
         return articles.select_related("first_run", "duplicate_of")
+
+    def get_urls(self) -> list[Any]:
+        """Add the export of what the list shows."""
+        export = path(
+            "export/<str:name>/", self.admin_site.admin_view(self.export_view), name="scrapers_article_export"
+        )
+        return [export, *super().get_urls()]
+
+    def export_view(self, request: HttpRequest, name: str) -> HttpResponseBase:
+        """Send all articles of the list's filters and search as a file, newest first."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if name not in FORMATS:
+            raise Http404
+        found = self.get_changelist_instance(request).get_queryset(request)
+        assert isinstance(found, ArticleQuerySet)
+        plain = Article.objects.filter(pk__in=found.order_by().values("id")).order_by("-dated_at", "-id")
+        return streamed(plain, name)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Offer the exports of what the list shows."""
+        here = request.GET.urlencode()
+        exports = [
+            (label, f"{reverse('admin:scrapers_article_export', args=[name])}?{here}")
+            for name, label in (("csv", "CSV"), ("jsonl", "JSON Lines"), ("rss", "RSS"), ("jsonfeed", "JSON Feed"))
+        ]
+        return super().changelist_view(request, {"exports": exports, **(extra_context or {})})
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
