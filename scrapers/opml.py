@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -188,7 +188,7 @@ def import_outlines(outlines: Iterable[Outline]) -> Report:
             wanted.setdefault(url, []).extend(outline.tags)
             continue
         source = Source(
-            name=_free_name(outline.name, url, names),
+            name=free_name(outline.name, url, names),
             url=url,
             kind=outline.kind,
             enabled=outline.enabled,
@@ -209,8 +209,11 @@ def import_outlines(outlines: Iterable[Outline]) -> Report:
     return report
 
 
-def _free_name(name: str, url: str, taken: set[str]) -> str:
+def free_name(name: str, url: str, taken: Container[str] | None = None) -> str:
+    """Return a name that no source has: the host behind it, then a number; `taken` are the names that there are."""
     base = name[: NAME_LENGTH - 60]
+    if taken is None:
+        taken = set(Source.objects.filter(name__startswith=base).values_list("name", flat=True))
     if base not in taken:
         return base
     host = (urlsplit(url).hostname or "")[:50] if "[" not in url else ""

@@ -68,6 +68,16 @@ def first_link(tree: HtmlElement, expression: str) -> str:
     return ""
 
 
+def yields(tree: HtmlElement, expression: str, most: int) -> tuple[int, list[str]]:
+    """Return how much an expression finds, and the first `most` of it: texts, or the address of what has no text."""
+    found = _found(tree, expression)
+    return len(found), [_text(one) or _address(one) for one in found[:most]]
+
+
+def _address(found: object) -> str:
+    return (found.get("href") or found.get("src") or "") if isinstance(found, etree._Element) else ""
+
+
 def _found(tree: HtmlElement, expression: str) -> list[object]:
     try:
         result = _compiled(expression)(tree)

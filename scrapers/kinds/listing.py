@@ -82,7 +82,7 @@ def read_listing(answer: Answer, options: Mapping[str, Any], *, must_match: bool
     """
     if is_blank(answer.body):
         raise CollectError(FailureClass.EMPTY, _t("The answer is empty."))
-    tree = _tree(answer)
+    tree = read_tree(answer)
     found = selectors.elements(tree, options["items"])[:MAX_ITEMS]
     if not found and must_match:
         sentence = _t("The selector for the items, “%s”, finds nothing on the page.") % options["items"]
@@ -99,7 +99,8 @@ def read_listing(answer: Answer, options: Mapping[str, Any], *, must_match: bool
     return listing, address(following, answer.url)
 
 
-def _tree(answer: Answer) -> HtmlElement:
+def read_tree(answer: Answer) -> HtmlElement:
+    """Return a page of HTML as a tree; raises `CollectError` (`NOT_A_PAGE`)."""
     text = decode(answer.body, answer.content_type)
     try:
         # In bytes, since lxml refuses text that declares an encoding.
