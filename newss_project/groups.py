@@ -16,7 +16,15 @@ APPS = ("scheduling", "scrapers")
 VIEW = Q(content_type__app_label__in=APPS, codename__startswith="view_")
 RUN = Q(
     content_type__app_label="scheduling",
-    codename__in=["run_schedule", "start_run", "cancel_run", "pause_schedule", "add_backfill", "cancel_backfill"],
+    codename__in=[
+        "run_schedule",
+        "start_run",
+        "cancel_run",
+        "pause_schedule",
+        "add_backfill",
+        "cancel_backfill",
+        "change_run",
+    ],
 )
 EDIT = Q(
     content_type__app_label="scheduling",

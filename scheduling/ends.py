@@ -32,7 +32,7 @@ class Outcome:
     """How a run ended, as it is written to its row.
 
     `retry` is false where another attempt would end the same; `fence` is how long another attempt waits, so that what
-    may be left of this one notices that it is no longer wanted.
+    may be left of this one notices that it is no longer wanted. `error_class` and `nothing_due`: as of the run.
     """
 
     status: RunStatus
@@ -41,6 +41,8 @@ class Outcome:
     summary: dict[str, Any] = field(default_factory=dict)
     retry: bool = True
     fence: timedelta = timedelta(0)
+    error_class: str = ""
+    nothing_due: bool = False
 
 
 def finish(run_id: int, claim_token: str, outcome: Outcome, now: datetime | None = None, **values: Any) -> Run | None:
@@ -173,6 +175,8 @@ def _values(outcome: Outcome, now: datetime) -> dict[str, Any]:
         "finished_at": now,
         "outcome": outcome.sentence,
         "traceback": outcome.traceback,
+        "error_class": outcome.error_class[: Run.ERROR_CLASS_LENGTH],
+        "nothing_due": outcome.nothing_due,
         "progress_message": "",
         "wait_reason": "",
         "claim_token": "",

@@ -37,7 +37,7 @@ def took_too_long(run: Run, killed: bool = False) -> Outcome:
 def took_too_much(run: Run) -> Outcome:
     """Return the outcome of a run that exceeded its memory limit."""
     sentence = _("It exceeded its memory limit of %(limit)d MB.") % {"limit": run.memory_limit_mb}
-    return Outcome(RunStatus.FAILED, sentence)
+    return Outcome(RunStatus.FAILED, sentence, error_class="memory limit")
 
 
 def memory_of(pid: int) -> int:

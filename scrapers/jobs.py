@@ -203,8 +203,13 @@ def run_all_scrapers(
     results = collect(context, list(chosen), queries.parse(query or ""), limit)
     failed = [result for result in results if result.status == ResultStatus.FAILED]
     if failed and len(failed) == len(chosen):
-        raise JobError(_all_failed(failed))
-    return JobResult(_outcome(results, failed), partial=bool(failed), summary=_summary(results))
+        raise JobError(_all_failed(failed), error_class=_usual_class(failed))
+    return JobResult(
+        _outcome(results, failed),
+        partial=bool(failed),
+        summary=_summary(results),
+        error_class=_usual_class(failed) if failed else "",
+    )
 
 
 def poll_now(
@@ -233,6 +238,11 @@ def chosen_sources(sources: Sequence[int], tags: Sequence[int]) -> QuerySet[Sour
     if not sources and not tags:
         return enabled
     return enabled.filter(Q(pk__in=sources) | Q(pk__in=Source.objects.tagged(tags).values("pk")))
+
+
+def _usual_class(failed: Sequence[SourceResult]) -> str:
+    """Return the class of failure that most of the sources have."""
+    return str(Counter(result.failure_class for result in failed).most_common(1)[0][0])
 
 
 def _summary(results: Iterable[SourceResult]) -> dict[str, int]:

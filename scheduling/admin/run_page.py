@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from django import forms
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold import widgets
 
 from scheduling.jobs import registry
 from scheduling.models import Run, RunLog, RunStatus
@@ -19,6 +23,18 @@ LINKED = 20
 """How many of the runs that this one caused the page names."""
 USUAL_RUNS = 50
 """How many past runs of the schedule the usual duration is taken from."""
+
+
+class NoteForm(forms.Form):
+    """What somebody wants to say about a run."""
+
+    note = forms.CharField(
+        label=gettext_lazy("Note"),
+        max_length=2_000,
+        required=False,
+        widget=widgets.UnfoldAdminTextareaWidget({"rows": 3}),
+        help_text=gettext_lazy("For everybody who looks at this run. Empty: no note."),
+    )
 
 
 def shown_counts(summary: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -69,6 +85,7 @@ def context(run: Run, request: HttpRequest) -> dict[str, Any]:
         "may_rerun_failed": not run.is_active and registry.failed_only(run) is not None,
         "may_start": not run.is_active and request.user.has_perm("scheduling.start_run"),
         "live": run.is_active,
+        "request_key": uuid.uuid4().hex,
     }
 
 

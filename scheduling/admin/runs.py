@@ -23,12 +23,21 @@ from django.views.decorators.http import require_POST
 from scheduling.admin import run_page
 from scheduling.admin.base import ReadOnlyAdmin, back, person, require, tell_started
 from scheduling.admin.paging import AheadMixin
-from scheduling.admin.run_rows import DurationFilter, RunChangeList, StatusFilter, TagFilter, duration_bar
+from scheduling.admin.run_rows import (
+    DurationFilter,
+    ErrorClassFilter,
+    NothingDueFilter,
+    RunChangeList,
+    StatusFilter,
+    TagFilter,
+    duration_bar,
+)
 from scheduling.jobs import registry
 from scheduling.models import Run, RunStatus
 
 CANCEL = "scheduling.cancel_run"
 START = "scheduling.start_run"
+NOTE = "scheduling.change_run"
 
 
 @admin.register(Run)
@@ -42,11 +51,14 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
         "cause",
         ("schedule", admin.RelatedOnlyFieldListFilter),
         TagFilter,
+        ErrorClassFilter,
+        NothingDueFilter,
         DurationFilter,
         "queued_at",
+        "finished_at",
         ("backfill", admin.RelatedOnlyFieldListFilter),
     )
-    search_fields = ("schedule_name", "outcome")
+    search_fields = ("schedule_name", "outcome", "note")
     ordering = ("-queued_at", "-id")
     show_full_result_count = False
     view_on_site = False
@@ -128,6 +140,7 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
             path("<int:run_id>/live/", view(self.live_view), name="scheduling_run_live"),
             path("<int:run_id>/log.txt", view(self.log_view), name="scheduling_run_log"),
             path("<int:run_id>/cancel/", view(self.cancel_view), name="scheduling_run_cancel"),
+            path("<int:run_id>/note/", view(self.note_view), name="scheduling_run_note"),
             path("<int:run_id>/again/", view(self.again_view), name="scheduling_run_again"),
             *super().get_urls(),
         ]
@@ -141,9 +154,13 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
             raise Http404(_t("There is no run %(number)s.") % {"number": object_id})
         if not self.has_view_permission(request, run):
             raise PermissionDenied
+        return self._page(request, run, note_form=run_page.NoteForm(initial={"note": run.note}))
+
+    def _page(self, request: HttpRequest, run: Run, note_form: run_page.NoteForm) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
             **run_page.context(run, request),
+            "note_form": note_form if request.user.has_perm(NOTE) else None,
             "title": str(run),
             "opts": self.opts,
             "original": run,
@@ -181,13 +198,26 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
         return back(request, run.get_absolute_url())
 
     @method_decorator(require_POST)
+    def note_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
+        """Leave a note on a run, or take it away; all else of a run stays as the engine wrote it."""
+        require(request, NOTE)
+        run = get_object_or_404(Run, pk=run_id)
+        form = run_page.NoteForm(request.POST)
+        if form.is_valid():
+            run.leave_note(person(request), form.cleaned_data["note"])
+            text = _t("The note is kept.") if run.note else _t("There is no note any more.")
+            self.message_user(request, text, messages.SUCCESS)
+            return HttpResponseRedirect(run.get_absolute_url())
+        return self._page(request, run, note_form=form)
+
+    @method_decorator(require_POST)
     def again_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
         """Start a run like this one and go to its page."""
         require(request, START)
         run = get_object_or_404(Run, pk=run_id)
         try:
             parameters = registry.failed_only(run) if "failed_only" in request.POST else None
-            again, created = run.again(person(request), parameters)
+            again, created = run.again(person(request), parameters, request.POST.get("request_key") or None)
         except ValidationError as error:
             self.message_user(request, " ".join(error.messages), messages.ERROR)
             return HttpResponseRedirect(run.get_absolute_url())

@@ -219,7 +219,7 @@ class ProcessExecutor(Executor):
             if still_held:
                 runs.keep_log(entry.run, Spool(entry.log.fileno()))
             if still_held and not self._stopping:
-                ended = runs.end_dead(entry.run, entry.outcome or Outcome(RunStatus.FAILED, _death(exit_code)))
+                ended = runs.end_dead(entry.run, entry.outcome or _died(exit_code))
             else:
                 ended = Run.objects.filter(pk=entry.run.pk).first()
         except DatabaseAway as error:
@@ -269,6 +269,11 @@ def _takes_too_much(entry: Child) -> bool:
     if not limit or entry.outcome is not None or entry.process.pid is None:
         return False
     return limits.memory_of(entry.process.pid) > limit * limits.MEGABYTE
+
+
+def _died(exit_code: int | None) -> Outcome:
+    """Return the outcome of a run whose child did not write its end."""
+    return Outcome(RunStatus.FAILED, _death(exit_code), error_class="process died")
 
 
 def _death(exit_code: int | None) -> str:

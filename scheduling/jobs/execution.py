@@ -113,9 +113,9 @@ def _call(run: Run, context: RunContext) -> Outcome:
         outcome = Outcome(RunStatus.CANCELLED)
     except ValidationError as error:
         sentence = _("Bad parameters: %(what)s") % {"what": "; ".join(error.messages)}
-        outcome = Outcome(RunStatus.FAILED, sentence, retry=False)
+        outcome = Outcome(RunStatus.FAILED, sentence, retry=False, error_class="parameters")
     except JobError as error:
-        outcome = Outcome(RunStatus.FAILED, str(error), retry=error.retry)
+        outcome = Outcome(RunStatus.FAILED, str(error), retry=error.retry, error_class=error.error_class)
     except MemoryError as error:
         logger.exception("Run %s of job %s ran out of memory.", run.pk, run.job)
         outcome = took_too_much(run) if run.memory_limit_mb else _unexpected(error)
@@ -125,7 +125,13 @@ def _call(run: Run, context: RunContext) -> Outcome:
         outcome = _unexpected(error)
     else:
         status = RunStatus.PARTIAL if result.partial else RunStatus.SUCCEEDED
-        outcome = Outcome(status, result.outcome, summary=result.summary)
+        outcome = Outcome(
+            status,
+            result.outcome,
+            summary=result.summary,
+            error_class=result.error_class if result.partial else "",
+            nothing_due=result.nothing_due and not result.partial,
+        )
     if context.stop_reason is StopReason.TIME_LIMIT:
         return replace(took_too_long(run), traceback=outcome.traceback, summary=outcome.summary)
     if context.stop_reason is not None:
@@ -134,7 +140,8 @@ def _call(run: Run, context: RunContext) -> Outcome:
 
 
 def _unexpected(error: BaseException) -> Outcome:
-    return Outcome(RunStatus.FAILED, f"{type(error).__name__}: {error}", traceback.format_exc())
+    name = type(error).__name__
+    return Outcome(RunStatus.FAILED, f"{name}: {error}", traceback.format_exc(), error_class=name)
 
 
 def _patiently(step: Callable[[], Run | None], run_id: int) -> Run | None:

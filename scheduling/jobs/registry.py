@@ -28,20 +28,28 @@ class JobError(Exception):
     """The job cannot do its work, for a reason that its message tells a person; no traceback is kept.
 
     `retry=False` says that another attempt would end in the same way (a wrong setting, say): then there is none.
+    `error_class` is the kind of error in a word, by which runs are found; the exception's own name by default.
     """
 
-    def __init__(self, message: str, *, retry: bool = True) -> None:
+    def __init__(self, message: str, *, retry: bool = True, error_class: str = "") -> None:
         super().__init__(message)
         self.retry = retry
+        self.error_class = error_class or type(self).__name__
 
 
 @dataclass(frozen=True)
 class JobResult:
-    """What a job function returns: how it went in a sentence, whether a part failed, and its counts by name."""
+    """What a job function returns: how it went in a sentence, whether a part failed, and its counts by name.
+
+    `error_class` is the kind of error of the part that failed; `nothing_due` says that it looked and had nothing to do:
+    such runs are folded in the list.
+    """
 
     outcome: str = ""
     partial: bool = False
     summary: dict[str, Any] = field(default_factory=dict)
+    error_class: str = ""
+    nothing_due: bool = False
 
 
 JobFunction = Callable[..., JobResult | None]

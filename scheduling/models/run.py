@@ -239,6 +239,8 @@ class RunQuerySet(models.QuerySet["Run"]):
 class Run(models.Model):
     """One execution of a job: what was to run, why, when, how far it is and how it ended."""
 
+    ERROR_CLASS_LENGTH = 60
+
     schedule = models.ForeignKey(
         "scheduling.Schedule",
         verbose_name=_("schedule"),
@@ -312,6 +314,26 @@ class Run(models.Model):
         _("outcome"), blank=True, help_text=_("In a sentence: what failed, or why it was skipped, missed or lost.")
     )
     traceback = models.TextField(_("traceback"), blank=True)
+    error_class = models.CharField(
+        _("class of error"),
+        max_length=ERROR_CLASS_LENGTH,
+        blank=True,
+        help_text=_("The kind of error in a word, as the job names it; the name of an unexpected exception."),
+    )
+    nothing_due = models.BooleanField(
+        _("had nothing due"), default=False, help_text=_("It looked and had nothing to do; folded in the list.")
+    )
+
+    note = models.TextField(_("note"), blank=True, max_length=2_000, help_text=_("What people say about this run."))
+    noted_at = models.DateTimeField(_("noted"), null=True, blank=True)
+    noted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("noted by"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
 
     cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True, blank=True)
     cancel_requested_by = models.ForeignKey(
@@ -382,6 +404,10 @@ class Run(models.Model):
             # The list filtered by status or cause; failures on the dashboard.
             models.Index(fields=["status", "-queued_at"], name="run_status_newest"),
             models.Index(fields=["cause", "-queued_at"], name="run_cause_newest"),
+            # The list filtered by class of error.
+            models.Index(
+                fields=["error_class", "-queued_at"], condition=~Q(error_class=""), name="run_error_class_newest"
+            ),
             # The history of one schedule; the bars of the schedules list.
             models.Index(fields=["schedule", "-queued_at"], name="run_schedule_newest"),
             # The dispatcher's search for what may start, and the overlap check of a fire.
@@ -493,19 +519,36 @@ class Run(models.Model):
             return words
         return gettext("%(cancelled)s Reason: %(reason)s") % {"cancelled": words, "reason": self.cancel_reason}
 
-    def again(self, by: User | None = None, parameters: dict[str, Any] | None = None) -> tuple[Run, bool]:
+    def leave_note(self, by: User, text: str) -> None:
+        """Replace the note on this run; an empty text takes it away. Nothing else of the run is written."""
+        text = text.strip()
+        values = {"note": text, "noted_at": timezone.now() if text else None, "noted_by": by if text else None}
+        Run.objects.filter(pk=self.pk).update(**values)
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def again(
+        self, by: User | None = None, parameters: dict[str, Any] | None = None, request_key: str | None = None
+    ) -> tuple[Run, bool]:
         """Commit a new run of the same job that is linked to this one; return it and whether it is new.
 
-        It has this run's parameters unless others are given. A schedule's concurrency policy counts as for *Run now*,
-        so it may be answered with the run in progress. Raises `ValidationError` for an unknown job or wrong parameters.
+        It has this run's parameters unless others are given. The same `request_key` twice is one run, with a schedule
+        or without. A schedule's concurrency policy counts as for *Run now*, so it may be answered with the run in
+        progress. Raises `ValidationError` for an unknown job or wrong parameters.
         """
         from scheduling.jobs import registry
 
         cleaned = registry.get(self.job).clean(self.parameters if parameters is None else parameters)
         if self.schedule is not None and self.schedule.job == self.job:
-            return self.schedule.run_now(by=by, parameters=cleaned, parent=self)
+            return self.schedule.run_now(by=by, parameters=cleaned, parent=self, request_key=request_key)
         return Run.objects.start(
-            job=self.job, parameters=cleaned, cause=Cause.MANUAL, by=by, executor=self.executor, parent=self
+            job=self.job,
+            parameters=cleaned,
+            cause=Cause.MANUAL,
+            by=by,
+            executor=self.executor,
+            parent=self,
+            request_key=request_key,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -253,3 +254,77 @@ def test_many_are_run_again_except_those_that_have_not_ended(admin_client: Clien
     runs = [ended(), ended(), factories.run()]
     admin_client.post(LIST, {"action": "again_many", "_selected_action": [run.pk for run in runs]})
     assert Run.objects.filter(parent__isnull=False).count() == 2
+
+
+def test_runs_with_nothing_due_are_folded_under_the_run_before_them(admin_client: Client) -> None:
+    schedule, other = factories.schedule(name="Front pages"), factories.schedule(name="Quiet one")
+    start = timezone.now() - timedelta(hours=1)
+
+    def past(minutes: int, **values: object) -> Run:
+        return ended(
+            status=RunStatus.SUCCEEDED,
+            queued_at=start + timedelta(minutes=minutes),
+            schedule=schedule,
+            schedule_name="Front pages",
+            **values,
+        )
+
+    for minutes in (0, 4):
+        past(minutes, outcome=f"Worked at {minutes}.")
+    for minutes in (1, 2, 3, 5):
+        past(minutes, outcome="Looked.", nothing_due=True)
+    ended(schedule=other, schedule_name="Quiet one", nothing_due=True, outcome="Looked.")
+    page = admin_client.get(LIST).content.decode()
+    assert "Looked." not in page and "Quiet one</a>" not in page
+    assert page.count("then 1 run with nothing due") == 1
+    assert page.count("then 3 runs with nothing due") == 1
+    assert admin_client.get(f"{LIST}?idle=only").content.decode().count('title="Looked."') == 5
+    everything = admin_client.get(f"{LIST}?idle=all").content.decode()
+    assert everything.count('title="Looked."') == 5 and "Worked at 4." in everything
+    assert "with nothing due</a>" not in everything
+
+
+def test_runs_are_filtered_by_class_of_error_and_end(admin_client: Client) -> None:
+    ended(schedule_name="Front pages", error_class="name_not_found", outcome="No such name.")
+    ended(schedule_name="Back pages", error_class="LookupError", outcome="No such thing.")
+    page = admin_client.get(f"{LIST}?error=name_not_found").content.decode()
+    assert "No such name." in page and "No such thing." not in page
+    assert "?error=LookupError" in page, "the other class is offered"
+    tomorrow = (timezone.now() + timedelta(days=1)).isoformat()
+    none = admin_client.get(LIST, {"finished_at__gte": tomorrow}).content.decode()
+    assert "No such name." not in none
+
+
+def test_a_note_is_left_changed_and_taken_away_by_permission(client: Client) -> None:
+    run = ended(outcome="Broke.")
+    address = reverse("admin:scheduling_run_note", args=[run.pk])
+    viewer = factories.user("scheduling.view_run")
+    client.force_login(viewer)
+    assert client.post(address, {"note": "mine"}).status_code == 403
+    assert "Leave a note" not in client.get(run.get_absolute_url()).content.decode()
+    editor = factories.user("scheduling.view_run", "scheduling.change_run")
+    client.force_login(editor)
+    page = client.post(address, {"note": " The host moved. <b>\n"}, follow=True).content.decode()
+    assert "The host moved. &lt;b&gt;" in page and str(editor) in page
+    assert "The host moved." in client.get(LIST).content.decode()
+    run.refresh_from_db()
+    assert (run.note, run.noted_by, run.outcome) == ("The host moved. <b>", editor, "Broke.")
+    refused = client.post(address, {"note": "x" * 2_001}).content.decode()
+    assert "2000" in refused and "x" * 2_001 in refused, "the message is shown, and nothing typed is lost"
+    client.post(address, {"note": ""})
+    run.refresh_from_db()
+    assert (run.note, run.noted_by, run.noted_at) == ("", None, None)
+    assert client.get(address).status_code == 405
+
+
+def test_run_again_clicked_twice_is_one_run(admin_client: Client) -> None:
+    alone = ended(job="echo", parameters={"text": "x"})
+    scheduled = ended(schedule=factories.schedule(concurrency_policy="allow"))
+    for run in (alone, scheduled):
+        page = admin_client.get(run.get_absolute_url()).content.decode()
+        found = re.search(r'name="request_key" value="(\w+)"', page)
+        assert found
+        address = reverse("admin:scheduling_run_again", args=[run.pk])
+        for _click in range(2):
+            admin_client.post(address, {"request_key": found[1]})
+        assert run.children.count() == 1

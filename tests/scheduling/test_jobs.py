@@ -111,3 +111,23 @@ def test_a_parameter_that_the_job_no_longer_has_fails_the_run_in_words() -> None
     assert ended is not None
     assert (ended.status, ended.traceback) == (RunStatus.FAILED, "")
     assert "sugar" in ended.outcome or "Unknown parameter" in ended.outcome
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("job", "parameters", "error_class", "nothing_due"),
+    [
+        ("noop", {}, "", False),
+        ("idle", {}, "", True),
+        ("refuse", {}, "JobError", False),
+        ("raise", {}, "LookupError", False),
+        ("echo", {"colour": "red"}, "parameters", False),
+    ],
+)
+def test_a_run_keeps_its_class_of_error_and_whether_anything_was_due(
+    job: str, parameters: dict[str, str], error_class: str, nothing_due: bool
+) -> None:
+    run = factories.running(job=job, parameters=parameters)
+    ended = execute_scheduled_scraping(None, run.pk, run.claim_token)
+    assert ended is not None
+    assert (ended.error_class, ended.nothing_due) == (error_class, nothing_due)

@@ -57,6 +57,7 @@ def test_one_source_that_fails_fails_no_other_and_the_run_says_which_and_why(
     collected = collect_news()
     assert collected.result is not None and collected.result.partial
     assert collected.result.outcome.startswith("2 of 6 sources failed: Broken Press: ")
+    assert collected.result.error_class in (FailureClass.SERVER_ERROR, FailureClass.ROBOTS)
     assert "answered 500" in collected.result.outcome and "robots.txt" in collected.result.outcome
     assert "new articles from 4 sources" in collected.result.outcome
     assert collected.of("Broken Press").failure_class == FailureClass.SERVER_ERROR

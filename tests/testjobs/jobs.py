@@ -99,3 +99,8 @@ def stubborn(context: RunContext) -> JobResult:
     context.log(f"children {' '.join(str(child.pid) for child in children)}")
     time.sleep(600)
     return JobResult()
+
+
+@job("idle", label="Idle")
+def idle(context: RunContext) -> JobResult:
+    return JobResult("Nothing due.", nothing_due=True)
