@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import environ
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 from django.urls import reverse_lazy
@@ -87,6 +88,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "newss_project.api.ErrorsAsJson",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -163,6 +165,24 @@ SECURE_HSTS_PRELOAD = not INSECURE_HTTP
 if env.bool("NEWSS_BEHIND_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 X_FRAME_OPTIONS = "DENY"
+
+# What a page may load and do, however a text got into it; docs/security.md gives the reason of each line.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        # No inline script anywhere. Unfold's Alpine evaluates the expressions in its attributes.
+        "script-src": [SELF, UNSAFE_EVAL],
+        # Unfold, htmx and charts set styles on elements.
+        "style-src": [SELF, UNSAFE_INLINE],
+        # The pictures of articles come from wherever the outlets keep them.
+        "img-src": [SELF, "data:", "https:", "http:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+    }
+}
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOGGING = {

@@ -62,6 +62,11 @@ class Visitor:
         self.page.set_default_timeout(SECONDS * 1000)
         self.complaints: list[str] = []
         self.page.on("console", self._note)
+        # The browser reports what the Content-Security-Policy of a page refused.
+        self.context.add_init_script(
+            "document.addEventListener('securitypolicyviolation', (event) =>"
+            " console.error(`policy: ${event.violatedDirective} refused ${event.blockedURI}`))"
+        )
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def _note(self, message: Any) -> None:

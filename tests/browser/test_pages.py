@@ -109,3 +109,18 @@ def test_every_page_is_accessible_and_fits(
     visitor = visit(width, scheme)
     found = [line for path in PAGES.values() for line in check(visitor, path.format(**rows), width)]
     assert not found, "\n".join(found)
+
+
+def test_a_script_that_got_into_a_page_does_not_run(visit: Callable[..., Visitor], rows: dict[str, int]) -> None:
+    visitor = visit()
+    page = visitor.open("/admin/scheduling/run/")
+    page.evaluate(
+        "() => { const script = document.createElement('script'); script.textContent = 'window.stolen = 1';"
+        " document.body.append(script); const image = document.createElement('div');"
+        " image.innerHTML = '<a id=bait onclick=\"window.stolen = 2\">x</a>'; document.body.append(image);"
+        " document.getElementById('bait').click(); }"
+    )
+    page.wait_for_timeout(100)
+    assert page.evaluate("window.stolen") is None
+    assert any("policy: script-src" in line for line in visitor.complaints)
+    visitor.complaints.clear()
