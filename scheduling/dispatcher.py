@@ -23,6 +23,7 @@ from scheduling.executors import Executor
 from scheduling.executors.base import Ended
 from scheduling.leader import LostLeadership
 from scheduling.models import Run, RunStatus, SchedulerInstance
+from scheduling.places import Places
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Dispatcher(threading.Thread):
         super().__init__(name="dispatcher", daemon=True)
         self._instance = instance
         self._executors = executors
+        self.places = Places(instance.pk, executors)
         self._lost = lost
         self._run_ended = ended
         self._recovered = 0.0
@@ -112,7 +114,9 @@ class Dispatcher(threading.Thread):
         for executor in self._executors:
             if back := executor.take_back():
                 runs.hand_back_all(back, runs.no_place(executor.alias, executor.limit))
-            claimed = runs.claim(executor.alias, executor.room(), self._instance, epoch, now)
+            room = executor.room()
+            claimed = runs.claim(executor.alias, room, self._instance, epoch, now)
+            executor.has_backlog = len(claimed) >= room
             for run in claimed:
                 self._submit(executor, run)
             if in_full and not executor.free() and not executor.room():
@@ -151,10 +155,15 @@ class Dispatcher(threading.Thread):
         1. Runs that say this process executes them while no executor has them are ended (the database was away).
         2. Runs that an executor has while the row says otherwise are stopped (this process slept, and was taken for
            dead). A run that has just ended is among these for an instant, so only what is so at two looks counts.
+
+        What a fire has claimed and not handed over yet is neither: while one is under way, nothing is concluded.
         """
+        serial = self.places.serial
         # First the rows, then the executors: a run that ends between the two is then not taken for an orphan.
         rows = set(Run.objects.running().filter(instance=self._instance).values_list("pk", flat=True))
         held = {run.pk: executor for executor in self._executors for run in executor.running()}
+        if serial % 2 or serial != self.places.serial:
+            return
         for run in Run.objects.running().filter(pk__in=rows - held.keys(), instance=self._instance):
             sentence = _("Its process ended while the database could not be reached.")
             if ended := runs.end_dead(run, Outcome(RunStatus.FAILED, sentence)):

@@ -26,6 +26,7 @@ from scheduling.executions import ExecutionLog
 from scheduling.executors import Executor, ProcessExecutor, ThreadExecutor
 from scheduling.models import InstanceState, Run, SchedulerInstance
 from scheduling.models.instance import HEARTBEAT_SECONDS
+from scheduling.models.run import Held
 from scheduling.scheduler import FireScheduler, end_event
 
 logger = logging.getLogger(__name__)
@@ -147,7 +148,7 @@ class Engine:
                 self._adopt = False
             epoch = leader.take_over(self._instance)
             lost = recovery.recover(self._instance)
-            self._scheduler = FireScheduler(epoch, self._stop.is_set, self._dispatcher.ring)
+            self._scheduler = FireScheduler(epoch, self._stop.is_set, self._dispatcher.ring, self._dispatcher.places)
             self._scheduler.add_listener(
                 self._executions.listen,
                 events.EVENT_JOB_SUBMITTED
@@ -268,5 +269,5 @@ class Engine:
         self._say(InstanceState.STOPPED)
         logger.info("Stopped.")
 
-    def _running(self) -> list[Run]:
+    def _running(self) -> list[Held]:
         return [run for executor in self._executors for run in executor.running()]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
@@ -16,6 +16,7 @@ from django.db import transaction
 
 from scheduling import leader
 from scheduling.models import RunStatus, Schedule
+from scheduling.places import Claim, ClaimedRun
 from scheduling.policies import Active, Decision, Interruption, NewRun, Stretch, decide, find_stretches
 from scheduling.triggers import ScheduleTrigger
 
@@ -64,6 +65,8 @@ class Fired:
 
     runs: list[FiredRun] = field(default_factory=list)
     next_due: datetime | None = None
+    claimed: list[ClaimedRun] = field(default_factory=list)
+    """Those of the runs that the fire has claimed, in the order of their due times."""
 
 
 class FireStore(Protocol):
@@ -85,7 +88,7 @@ class FireStore(Protocol):
         """Return the pauses of these schedules that ended after a moment."""
 
     def active(self, schedule_ids: Collection[int]) -> dict[int, Active]:
-        """Return the active runs of each schedule that has some, backfills aside."""
+        """Return the active runs of each schedule that has some."""
 
     def fired_before(self, schedule_ids: Collection[int]) -> Mapping[int, int]:
         """Return how many runs of each schedule were counted so far."""
@@ -93,8 +96,11 @@ class FireStore(Protocol):
     def move(self, moves: list[Move]) -> set[int]:
         """Set the next times where the old one still stands; return the schedules that were moved."""
 
-    def insert(self, runs: list[NewRun], now: datetime) -> list[FiredRun]:
-        """Insert runs, passing over due times that already have a row; return the new ones."""
+    def insert(self, runs: list[NewRun], now: datetime, claim: Claim | None = None) -> list[FiredRun]:
+        """Insert runs, passing over due times that already have a row; return the new ones.
+
+        Those that are `running` are claimed.
+        """
 
     def count(self, fired: Mapping[int, int]) -> None:
         """Add to the counts of runs."""
@@ -103,7 +109,7 @@ class FireStore(Protocol):
         """Cancel the active runs of these schedules that have a newer one (a few statements)."""
 
 
-def fire(store: FireStore, now: datetime, epoch: int) -> Fired:
+def fire(store: FireStore, now: datetime, epoch: int, claim: Claim | None = None) -> Fired:
     """Turn everything that is due at `now` into committed runs; return what is new.
 
     1. Look without a lock; mostly nothing is due (SQLite would take its write lock for nothing).
@@ -111,7 +117,8 @@ def fire(store: FireStore, now: datetime, epoch: int) -> Fired:
     3. While everything is held, nothing is decided.
     4. Lock the due schedules; one that is disabled or paused stays as it is; one that an edit holds open, or whose
        trigger was edited and not brought into step yet, is left for the next look.
-    5. Walk each trigger to the first time after `now`; apply the policies.
+    5. Walk each trigger to the first time after `now`; apply the policies. A run that nothing stands against is
+       claimed, where the executors have room (`claim`).
     6. Move the due times where the old one still stands; only moved schedules get their runs.
     7. Insert the runs; a due time that already has a row is passed over.
     8. Count them where a schedule ends after so many; cancel the runs that they replace.
@@ -127,18 +134,19 @@ def fire(store: FireStore, now: datetime, epoch: int) -> Fired:
         holds = store.holds(first)
         if holds is None:
             return Fired()
-        plan = _plan(store, store.lock_due(now), holds, now)
+        plan = _plan(store, store.lock_due(now), holds, now, claim)
         moved = store.move(plan.moves)
-        new = store.insert([row for row in plan.rows if row.schedule_id in moved], now)
+        new = store.insert([row for row in plan.rows if row.schedule_id in moved], now, claim)
         if plan.remaining:
-            store.count(Counter(run.schedule_id for run in new if run.status == RunStatus.QUEUED) & plan.remaining)
+            started = (run.schedule_id for run in new if run.status in RunStatus.active())
+            store.count(Counter(started) & plan.remaining)
         if plan.replacing:
             store.replace(plan.replacing, now)
         next_due = store.next_due()
     if next_due is not None and next_due <= now:
         # Left over: an edit holds it locked, or was committed meanwhile and is brought into step next.
         next_due = now + LOCKED_RETRY
-    return Fired(new, next_due)
+    return Fired(new, next_due, plan.claimed(new, claim, now) if claim else [])
 
 
 @dataclass
@@ -151,16 +159,26 @@ class _Plan:
     """How many runs are left of the schedules that end after so many."""
     replacing: list[int] = field(default_factory=list)
     """The schedules whose new runs replace others."""
+    known: Mapping[int, Known] = field(default_factory=dict)
+
+    def claimed(self, runs: Iterable[FiredRun], claim: Claim, now: datetime) -> list[ClaimedRun]:
+        """Return what was claimed of the runs that were inserted, with all that they need to begin."""
+        token, instance_id, known = claim.token, claim.instance_id, self.known
+        return [
+            ClaimedRun(pk, token, instance_id, known[schedule_id].schedule, due, now)
+            for pk, schedule_id, due, status in runs
+            if status == RunStatus.RUNNING
+        ]
 
 
-def _plan(store: FireStore, due: list[Due], holds: list[Interruption], now: datetime) -> _Plan:
+def _plan(store: FireStore, due: list[Due], holds: list[Interruption], now: datetime, claim: Claim | None) -> _Plan:
     known = store.known(due)
     since = min((one.due for one in due), default=now)
     pauses = store.pauses(known, since)
     active = store.active(known)
     ending = [key for key, entry in known.items() if entry.schedule.max_runs is not None]
     before = store.fired_before(ending) if ending else {}
-    plan = _Plan()
+    plan = _Plan(known=known)
     for ends in ending:
         plan.remaining[ends] = max(0, (known[ends].schedule.max_runs or 0) - before.get(ends, 0))
     # Equal triggers are one object, and their due times are found once.
@@ -188,9 +206,27 @@ def _plan(store: FireStore, due: list[Due], holds: list[Interruption], now: date
                 logger.exception("The trigger of schedule %s fails; it is left out until it is edited.", entry.schedule)
         plan.moves.append(Move(one.schedule_id, one.due, decision.next_due))
         plan.rows += decision.rows
+        if claim is not None and entry is not None and _may_begin(entry.schedule, decision, active):
+            room = claim.rooms.get(entry.schedule.executor)
+            if room is not None and room.take(entry.schedule.job):
+                plan.rows[-1] = plan.rows[-1]._replace(status=RunStatus.RUNNING)
         if decision.replaces:
             plan.replacing.append(one.schedule_id)
     return plan
+
+
+def _may_begin(schedule: Schedule, decision: Decision, active: Mapping[int, Active]) -> bool:
+    """Tell whether the last run of a decision, the only one to be queued, may begin at once.
+
+    As `RunQuerySet.startable` has it: its time has come, and no other run of its schedule is before it, one of a
+    backfill included. Where several are queued, the dispatcher sees to their order.
+    """
+    if decision.replaces or sum(row.status == RunStatus.QUEUED for row in decision.rows) != 1:
+        return False
+    last = decision.rows[-1]
+    if last.status != RunStatus.QUEUED or last.not_before is not None:
+        return False
+    return schedule.lets_several_run or schedule.pk not in active
 
 
 def _due_times(

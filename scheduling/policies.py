@@ -35,9 +35,12 @@ class NewRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """The runs of a schedule that have not ended, backfills aside: the oldest, and how many."""
+    """The runs of a schedule that have not ended, those of backfills aside: the oldest, and how many.
 
-    oldest: int
+    None and 0 where there are only some of backfills.
+    """
+
+    oldest: int | None
     count: int
 
 
@@ -89,6 +92,8 @@ def decide(
     """
     if remaining == 0:
         return Decision()
+    if active is not None and not active.count:
+        active = None
     if remaining is None and active is None and _is_plain(schedule, stretches):
         # What nearly always is the case comes out of the steps below too, but slower.
         return Decision([_queued(schedule, stretches[0].times.latest, "")], next_due)

@@ -20,6 +20,7 @@ from scheduling import leader
 from scheduling.ends import CHUNK, Outcome, cancelled, end, finish
 from scheduling.jobs.spool import Spool
 from scheduling.models import Run, RunLog, RunStatus, SchedulerInstance
+from scheduling.models.run import Held
 
 
 def claim(executor: str, limit: int, instance: SchedulerInstance, epoch: int, now: datetime) -> list[Run]:
@@ -62,7 +63,7 @@ def say_wait(executor: str, limit: int, now: datetime) -> None:
     Run.objects.startable(now).filter(executor=executor).exclude(wait_reason=reason).update(wait_reason=reason)
 
 
-def hand_back(run: Run, reason: str) -> bool:
+def hand_back(run: Held, reason: str) -> bool:
     """Put a claimed run back into the queue, for the next scheduler; return whether it was still claimed."""
     return bool(
         Run.objects.claimed(run.pk, run.claim_token).update(
@@ -87,7 +88,7 @@ def keep_log(run: Run, spool: Spool) -> None:
             RunLog.objects.bulk_create(spool.missing(run.pk), batch_size=500)
 
 
-def hand_back_all(claimed: Collection[Run], reason: str) -> None:
+def hand_back_all(claimed: Collection[Held], reason: str) -> None:
     """Put claimed runs that have not begun back into the queue."""
     for token in {run.claim_token for run in claimed}:
         ids = [run.pk for run in claimed if run.claim_token == token]

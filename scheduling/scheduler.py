@@ -21,6 +21,7 @@ from scheduling.database import DatabaseAway, one_line
 from scheduling.fires import Fired, FiredRun
 from scheduling.leader import LostLeadership
 from scheduling.models import Run, RunStatus
+from scheduling.places import Places
 from scheduling.store import ScheduleJobStore
 from scheduling.sync import Sync
 
@@ -37,15 +38,18 @@ STORE = "default"
 class FireScheduler(BlockingScheduler):  # type: ignore[misc]
     """Fires the schedules of one term of leadership; blocks in `start()` until `should_end()` or leadership is lost."""
 
-    def __init__(self, epoch: int, should_end: Callable[[], bool], fired: Callable[[], None]) -> None:
-        """Take the epoch, a question asked at each round, and what to call when new runs are committed."""
+    def __init__(
+        self, epoch: int, should_end: Callable[[], bool], fired: Callable[[], None], places: Places | None = None
+    ) -> None:
+        """Take the epoch, a question asked at each round, what to call when new runs are committed, and the places that
+        a fire may fill itself (none by default: then all runs stay queued)."""
         super().__init__(timezone=UTC)
         self.lost = False
         self._should_end = should_end
         self._fired = fired
         self._changed = True
         self._full_sync = True
-        self._store = ScheduleJobStore(epoch)
+        self._store = ScheduleJobStore(epoch, places)
         self._sync = Sync(self, self._store)
         self.add_jobstore(self._store, STORE)
         self.add_jobstore(MemoryJobStore(), housekeeping.STORE)
@@ -81,8 +85,8 @@ class FireScheduler(BlockingScheduler):  # type: ignore[misc]
         """Deal with what changed and what is due; return the seconds until the next look.
 
         1. Changed schedules become jobs first, so that an edit counts before the next fire.
-        2. What is due becomes committed runs, in one transaction.
-        3. The dispatcher is told, then APScheduler's listeners.
+        2. What is due becomes committed runs, in one transaction; those that it could claim itself are handed over.
+        3. The dispatcher is told of the others, then APScheduler's listeners of all.
         4. The other stores follow, as APScheduler does it.
 
         No error of the database ends the scheduler: it is logged, and tried again after `RETRY_SECONDS`.
@@ -105,7 +109,8 @@ class FireScheduler(BlockingScheduler):  # type: ignore[misc]
             connection.close()
             return RETRY_SECONDS
         if fired.runs:
-            self._fired()
+            if any(run.status == RunStatus.QUEUED for run in fired.runs):
+                self._fired()
             for event in map(fire_event, fired.runs):
                 self._dispatch_event(event)
         return min(self._seconds_until(fired), self._process_other_stores())

@@ -98,6 +98,9 @@ GIVEN = {
 }
 """What a `NewRun` brings, in this order after the schedule's id: field, type on PostgreSQL, value where left out."""
 
+CLAIMED = {"started_at": "NULL", "instance": "NULL", "claim_token": "''"}
+"""What a fire says of the runs that it claims, and the value for others: fields of the run."""
+
 
 @cache
 def due_statement(pattern: str) -> str:
@@ -135,7 +138,9 @@ def insert_statement() -> tuple[str, list[tuple[str, Any]]]:
             value: Any = Cause.SCHEDULE if column.name == "cause" else column.get_default()
             place = f"%s::{column.db_type(connection)}" if postgresql else "%s"
             if column.name == "finished_at":
-                place = f"CASE WHEN {given('status')} <> 'queued' THEN {place} END"
+                place = f"CASE WHEN {given('status')} NOT IN ('queued', 'running') THEN {place} END"
+            elif column.name in CLAIMED:
+                place = f"CASE WHEN {given('status')} = 'running' THEN {place} ELSE {CLAIMED[column.name]} END"
             values.append(place)
             constants.append((column.name, column.get_db_prep_save(value, connection)))
     pattern = INSERT_POSTGRESQL if postgresql else INSERT_SQLITE

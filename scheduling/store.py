@@ -28,6 +28,7 @@ from django_apscheduler.models import DjangoJob
 from scheduling.fires import Due, Fired, FiredRun, Known, Move, fire
 from scheduling.models import Hold, Pause, Run, RunStatus, Schedule, ScheduleState
 from scheduling.models.schedule import JOB_ID_PREFIX
+from scheduling.places import Claim, Places
 from scheduling.policies import Active, Interruption, NewRun
 from scheduling.replace import replace_older
 from scheduling.statements import (
@@ -56,10 +57,11 @@ NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshf
 class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
     """The persistent store of the jobs that are derived from schedules; only the active scheduler touches it."""
 
-    def __init__(self, epoch: int) -> None:
-        """Take the leadership epoch under which this store may fire."""
+    def __init__(self, epoch: int, places: Places | None = None) -> None:
+        """Take the leadership epoch under which this store may fire, and the places that a fire may fill itself."""
         super().__init__()
         self.epoch = epoch
+        self._places = places
         self._cache: dict[int, Known] = {}
         self._triggers: WeakValueDictionary[ScheduleTrigger, ScheduleTrigger] = WeakValueDictionary()
 
@@ -67,9 +69,17 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
         """Leave the execution rows to `scheduling.executions`, which writes them in batches."""
 
     def fire(self, now: datetime) -> Fired:
-        """End the pauses that are over, then turn all that is due into committed runs; see `scheduling.fires`."""
+        """End the pauses that are over, then turn all that is due into committed runs; see `scheduling.fires`.
+
+        Those that were claimed are handed over.
+        """
         next_resumption = Schedule.objects.resume_due(now)
-        fired = fire(self, now, self.epoch)
+        if self._places is None:
+            fired = fire(self, now, self.epoch)
+        else:
+            with self._places.filling() as claim:
+                fired = fire(self, now, self.epoch, claim)
+                self._places.hand_over(fired.claimed)
         times = [moment for moment in (fired.next_due, next_resumption) if moment is not None]
         fired.next_due = min(times, default=None)
         return fired
@@ -153,9 +163,11 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
         return found
 
     def active(self, schedule_ids: Collection[int]) -> dict[int, Active]:
-        """Return the active runs of each schedule that has some, backfills aside."""
-        runs = Run.objects.active().filter(schedule__in=listed(schedule_ids), backfill__isnull=True).order_by()
-        rows = runs.values_list("schedule_id").annotate(oldest=Min("id"), count=Count("id"))
+        """Return the active runs of each schedule that has some."""
+        runs = Run.objects.active().filter(schedule__in=listed(schedule_ids)).order_by()
+        rows = runs.values_list("schedule_id").annotate(
+            oldest=Min("id", filter=Q(backfill__isnull=True)), count=Count("id", filter=Q(backfill__isnull=True))
+        )
         return {schedule_id: Active(oldest, count) for schedule_id, oldest, count in rows}
 
     def fired_before(self, schedule_ids: Collection[int]) -> Mapping[int, int]:
@@ -173,15 +185,17 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
             rows = self._rows(MOVE_SQLITE, [json.dumps(values)])
         return {int(row[0].removeprefix(JOB_ID_PREFIX)) for row in rows}
 
-    def insert(self, runs: list[NewRun], now: datetime) -> list[FiredRun]:
+    def insert(self, runs: list[NewRun], now: datetime, claim: Claim | None = None) -> list[FiredRun]:
         """Insert runs, passing over due times that already have a row; return the new ones."""
         if not runs:
             return []
         statement, constants = insert_statement()
-        times = {constant: as_text(now) for constant in ("queued_at", "finished_at")}
+        given: dict[str, Any] = dict.fromkeys(("queued_at", "finished_at", "started_at"), as_text(now))
+        if claim is not None:
+            given |= {"instance": claim.instance_id, "claim_token": claim.token}
         values = [
-            [run.schedule_id, as_text(run.scheduled_for)]
-            if run.status == RunStatus.QUEUED and run.not_before is None and not run.wait_reason
+            [run.schedule_id, as_text(run.scheduled_for), run.status]
+            if run.status in RunStatus.active() and run.not_before is None and not run.wait_reason
             else [
                 run.schedule_id,
                 as_text(run.scheduled_for),
@@ -194,7 +208,7 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
             ]
             for run in runs
         ]
-        parameters = [times.get(name, value) for name, value in constants]
+        parameters = [given.get(name, value) for name, value in constants]
         rows = self._rows(statement, [*parameters, json.dumps(values)])
         return [FiredRun(pk, schedule_id, as_utc(due), status) for pk, schedule_id, due, status in rows]
 

@@ -3,12 +3,45 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from scheduling.models import Run
+from scheduling.models.run import Held
+
+if TYPE_CHECKING:
+    from scheduling.places import ClaimedRun
 
 Ended = Callable[[int, Run | None], None]
 """Called with a run's id and its row as it ended (None if it was no longer held) from any thread."""
+
+
+class Room:
+    """How many runs an executor takes from one fire: for its free places, and ahead those that are known to be short.
+
+    A job that nobody has seen yet counts as short; what then waits too long goes back (`Executor.take_back`).
+    """
+
+    def __init__(self, free: int, most: int, seconds: float, pace: Mapping[str, float]) -> None:
+        """Take the free places, how many more runs and how many seconds of them may wait, and seconds a run by job."""
+        self._free = free
+        self._most = most
+        self._seconds = seconds
+        self._pace = pace
+
+    def take(self, job: str) -> bool:
+        """Take one run of a job, if there is room for it."""
+        if self._free > 0:
+            self._free -= 1
+            return True
+        if self._most <= 0 or self._seconds <= 0:
+            return False
+        seconds = self._pace.get(job, 0.0)
+        if seconds > self._seconds:
+            return False
+        self._most -= 1
+        self._seconds -= seconds
+        return True
 
 
 class Executor(ABC):
@@ -19,6 +52,8 @@ class Executor(ABC):
     def __init__(self, limit: int, ended: Ended) -> None:
         self.limit = limit
         self._ended = ended
+        #: Whether the last claim left runs in the queue that are older than what becomes due now.
+        self.has_backlog = True
 
     @abstractmethod
     def start(self) -> None:
@@ -29,8 +64,8 @@ class Executor(ABC):
         """Begin to execute a claimed run; returns at once."""
 
     @abstractmethod
-    def running(self) -> list[Run]:
-        """Return the runs in this executor's hands, as they were submitted."""
+    def running(self) -> Sequence[Held]:
+        """Return the runs in this executor's hands."""
 
     @abstractmethod
     def cancel(self, run_id: int) -> None:
@@ -48,6 +83,14 @@ class Executor(ABC):
         """Return how many runs to claim now; an executor may claim ahead of its free places."""
         return self.free()
 
-    def take_back(self) -> list[Run]:
+    def room_at_once(self) -> Room | None:
+        """Return how many runs a fire may hand over itself; None where the dispatcher claims them all."""
+        return None
+
+    def submit_claimed(self, claimed: Sequence[ClaimedRun]) -> None:
+        """Begin to execute runs that a fire has claimed, by the room that was offered."""
+        raise NotImplementedError
+
+    def take_back(self) -> Sequence[Held]:
         """Give up runs that were claimed ahead and do not get their turn; they go back into the queue."""
         return []

@@ -10,16 +10,22 @@ import contextlib
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
 from django.db import connection
 
 from scheduling.database import DatabaseAway, one_line
 from scheduling.ends import CHUNK, Finished, finish_many
-from scheduling.executors.base import Ended, Executor
+from scheduling.executors.base import Ended, Executor, Room
 from scheduling.jobs.context import RunContext
 from scheduling.jobs.execution import execute_claimed
 from scheduling.models import ExecutorAlias, Run
+from scheduling.models.run import Held
+
+if TYPE_CHECKING:
+    from scheduling.places import ClaimedRun
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +38,14 @@ FRESH_SECONDS = 1.0
 MOST_AHEAD = 4_000
 """So many runs are claimed ahead at most."""
 LONGEST_AHEAD_SECONDS = 0.5
-"""A run that was claimed ahead and has not begun after this goes back into the queue: what runs now is slow."""
+"""So many seconds of runs are claimed ahead. One that has not begun after this goes back into the queue, unless what is
+before it is known to be short."""
+MOST_AT_ONCE = 10_000
+"""So many runs are taken from one fire at most, free threads aside."""
+PATIENCE_SECONDS = 2.0
+"""So many seconds of runs that are known to be short may be before one that was claimed ahead."""
+PACE_MEMORY = 0.95
+"""How much of what a job took before counts at each of its runs; the rest is what it took this time."""
 RETRY_SECONDS = 1.0
 """Seconds before ends are written again when the database was away."""
 
@@ -46,12 +59,14 @@ class ThreadExecutor(Executor):
         super().__init__(limit, ended)
         self._lock = threading.Lock()
         #: Claimed and not begun, with the time of `time.monotonic()` at which they were handed over.
-        self._waiting: dict[int, tuple[Run, float]] = {}
+        self._waiting: dict[int, tuple[Run | ClaimedRun, float]] = {}
         #: Begun, with the time at which they did.
         self._executing: dict[int, tuple[Run, float]] = {}
         #: Done, their end is being written.
         self._ending: dict[int, Run] = {}
         self._contexts: dict[int, RunContext] = {}
+        #: Seconds that a run of each job takes one of the threads, the latest ones counting most.
+        self._pace: dict[str, float] = {}
         #: Quick runs that have ended since the last batch was handed over, when that was, and whether it is going on.
         self._quick = 0
         self._batch_at = 0.0
@@ -75,11 +90,21 @@ class ThreadExecutor(Executor):
             self._waiting[run.pk] = run, now
         self._handed_over.put(run.pk)
 
-    def running(self) -> list[Run]:
+    def submit_claimed(self, claimed: Sequence[ClaimedRun]) -> None:
+        """Begin to execute runs that a fire has claimed, as soon as threads are free."""
+        now = time.monotonic()
+        with self._lock:
+            if not self._in_batch:
+                self._quick, self._batch_at, self._in_batch = 0, now, True
+            self._waiting.update((run.pk, (run, now)) for run in claimed)
+        for run in claimed:
+            self._handed_over.put(run.pk)
+
+    def running(self) -> list[Held]:
         """Return the runs in this executor's hands, until their ends are written."""
         with self._lock:
-            begun = [*self._waiting.values(), *self._executing.values()]
-            return [*(run for run, _at in begun), *self._ending.values()]
+            waiting: list[Held] = [run for run, _at in self._waiting.values()]
+            return [*waiting, *(run for run, _at in self._executing.values()), *self._ending.values()]
 
     def free(self) -> int:
         """Return how many threads have nothing to do."""
@@ -103,14 +128,43 @@ class ThreadExecutor(Executor):
             ahead = min(MOST_AHEAD, ahead * (self.limit - slow) // self.limit)
             return max(0, self.limit + ahead - len(self._executing) - len(self._waiting))
 
-    def take_back(self) -> list[Run]:
-        """Return the runs that were claimed ahead and have waited too long for a thread; they will not begin here."""
-        late = time.monotonic() - LONGEST_AHEAD_SECONDS
+    def room_at_once(self) -> Room | None:
+        """Return how many runs a fire may hand over: none while older ones stand in the queue."""
+        if self.has_backlog:
+            return None
         with self._lock:
-            back = [run for run, at in self._waiting.values() if at < late]
-            for run in back:
-                del self._waiting[run.pk]
+            free = max(0, self.limit - len(self._executing) - len(self._waiting))
+            seconds = self._threads_seconds(LONGEST_AHEAD_SECONDS)
+            seconds -= sum(self._pace.get(run.job, 0.0) for run, _at in self._waiting.values())
+            return Room(free, MOST_AT_ONCE - len(self._waiting), seconds, dict(self._pace))
+
+    def take_back(self) -> list[Held]:
+        """Return the runs that were claimed ahead and have waited too long for a thread; they will not begin here.
+
+        Those stay that have only short ones before them: taking them back would cost more than letting them wait.
+        """
+        late = time.monotonic() - LONGEST_AHEAD_SECONDS
+        back: list[Held] = []
+        with self._lock:
+            first = next(iter(self._waiting.values()), None)
+            if first is None or first[1] >= late:
+                return back
+            seconds = self._threads_seconds(PATIENCE_SECONDS)
+            for run, at in self._waiting.values():
+                if at >= late:
+                    break
+                seconds -= self._pace.get(run.job, float("inf"))
+                if seconds < 0:
+                    back.append(run)
+            for one in back:
+                del self._waiting[one.pk]
         return back
+
+    def _threads_seconds(self, seconds: float) -> float:
+        """Return so many seconds of all threads together, but those that have been at one run for long."""
+        now = time.monotonic()
+        slow = sum(now - at > QUICK_SECONDS for _run, at in self._executing.values())
+        return max(0, self.limit - slow) * seconds
 
     def cancel(self, run_id: int) -> None:
         """Ask the job to stop; it looks at its context when it likes."""
@@ -131,9 +185,10 @@ class ThreadExecutor(Executor):
     def _work(self) -> None:
         while (run_id := self._handed_over.get()) is not None:
             with self._lock:
-                run, _at = self._waiting.pop(run_id, (None, 0.0))
-                if run is None:
+                held, _at = self._waiting.pop(run_id, (None, 0.0))
+                if held is None:
                     continue
+                run = held if isinstance(held, Run) else held.run()
                 self._executing[run_id] = run, time.monotonic()
             self._execute(run)
 
@@ -153,7 +208,9 @@ class ThreadExecutor(Executor):
         with self._lock:
             _run, begun = self._executing.pop(run.pk)
             self._contexts.pop(run.pk, None)
-            self._quick += time.monotonic() - begun <= QUICK_SECONDS
+            seconds = time.monotonic() - begun
+            self._quick += seconds <= QUICK_SECONDS
+            self._pace[run.job] = seconds + PACE_MEMORY * (self._pace.get(run.job, seconds) - seconds)
             if finished is not None:
                 self._ending[run.pk] = run
         if finished is None:

@@ -86,9 +86,9 @@ class RunContext:
         self._wake = threading.Event()
         self._closed = False
         self._claim_checked = time.monotonic()
-        self._writer = threading.Thread(target=self._write_until_closed, name=f"run-{run.pk}-log", daemon=True)
+        self._writer: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._is_open = self._started = False
+        self._is_open = False
 
     @property
     def cancelled(self) -> bool:
@@ -232,15 +232,16 @@ class RunContext:
 
     def _start_writer(self) -> None:
         with self._starting:
-            if self._is_open and not self._started:
-                self._started = True
+            if self._is_open and self._writer is None:
+                name = f"run-{self.run_id}-log"
+                self._writer = threading.Thread(target=self._write_until_closed, name=name, daemon=True)
                 self._writer.start()
 
     def close(self) -> None:
         """Write the rest and end the writer (called by the executor)."""
         self._closed = True
         self._wake.set()
-        if self._started:
+        if self._writer is not None:
             self._writer.join()
         self.flush()
 

@@ -28,8 +28,9 @@ from scheduling.models import Run, RunStatus, Schedule
 
 logger = logging.getLogger(__name__)
 
-FRESH_CLAIM = timedelta(seconds=1)
-"""How long a claim is as good as a look at the row."""
+FRESH_CLAIM = timedelta(seconds=5)
+"""How long a claim is as good as a look at the row: well below the `STALE_AFTER_SECONDS` after which a silent process
+is taken for dead."""
 DATABASE_PATIENCE_SECONDS = 120.0
 """How long the begin and the end of a run wait for a database that went away."""
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.conf import settings
 from django.db import models
@@ -105,6 +105,18 @@ class Cause(models.TextChoices):
     RECOVERY = "recovery", _("recovery")
     BACKFILL = "backfill", _("backfill")
     FOLLOW_UP = "follow_up", _("follow-up")
+
+
+class Held(Protocol):
+    """A claimed run in a process's hands: enough to say which one it is, and under which claim."""
+
+    @property
+    def pk(self) -> Any:
+        """Return its id."""
+
+    @property
+    def claim_token(self) -> str:
+        """Return the token of its claim."""
 
 
 class RunQuerySet(models.QuerySet["Run"]):
