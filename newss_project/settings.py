@@ -198,6 +198,10 @@ LOGGING = {
 }
 
 NEWSS_ENVIRONMENT = env.str("NEWSS_ENVIRONMENT", default="default")
+# Addresses that always answer while our own connection stands; asked only when most hosts fail at once.
+NEWSS_CONTROL_URLS = env.list("NEWSS_CONTROL_URLS", default=[])
+# The share of polls that ask without ETag and Last-Modified, since these may be wrong.
+NEWSS_UNCONDITIONAL_SHARE = env.float("NEWSS_UNCONDITIONAL_SHARE", default=0.01)
 NEWSS_ALLOW_NETWORKS = env.list("NEWSS_ALLOW_NETWORKS", default=[])
 NEWSS_CONTACT = env.str("NEWSS_CONTACT", default="")
 NEWSS_SPIDER_MODULES = env.list("NEWSS_SPIDER_MODULES", default=[])

@@ -10,7 +10,15 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from scrapers import conf
 from scrapers.fetch.safety import allowed_networks
 
-_MAY_BE_ZERO = frozenset({"NEWSS_HOST_DELAY_SECONDS", "NEWSS_CRAWL_DELAY_MAX_SECONDS", "NEWSS_EXTRACT_PROCESSES"})
+_MAY_BE_ZERO = frozenset(
+    {
+        "NEWSS_HOST_DELAY_SECONDS",
+        "NEWSS_CRAWL_DELAY_MAX_SECONDS",
+        "NEWSS_EXTRACT_PROCESSES",
+        "NEWSS_UNCONDITIONAL_SHARE",
+        "NEWSS_OFFLINE_WAIT_SECONDS",
+    }
+)
 
 
 @register()

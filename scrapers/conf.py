@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -29,6 +30,17 @@ DEFAULTS: dict[str, Any] = {
     "NEWSS_EXTRACT_PROCESSES": 0,
     # Seconds that the extraction of one page may take.
     "NEWSS_EXTRACT_SECONDS": 30.0,
+    # The shortest and the longest interval of adaptive polling, in seconds.
+    "NEWSS_ADAPTIVE_MIN_SECONDS": 300.0,
+    "NEWSS_ADAPTIVE_MAX_SECONDS": 86_400.0,
+    # Seconds by which the wait after failures grows for each (weighted) failure, up to a day.
+    "NEWSS_BACK_OFF_SECONDS": 1800.0,
+    # From this sum of weighted failures on a source is polled once a day: failing.
+    "NEWSS_FAILING_AFTER": 4.0,
+    # The share of polls that ask without ETag and Last-Modified, since these may be wrong.
+    "NEWSS_UNCONDITIONAL_SHARE": 0.01,
+    # Seconds that a run waits for our own connection to come back, when it is that which fails.
+    "NEWSS_OFFLINE_WAIT_SECONDS": 120.0,
 }
 
 
@@ -80,6 +92,37 @@ def extract_processes() -> int:
 def extract_seconds() -> float:
     """Return the seconds that the extraction of one page may take."""
     return float(_value("NEWSS_EXTRACT_SECONDS"))
+
+
+@dataclass(frozen=True)
+class Polling:
+    """The settings of polling; durations in seconds."""
+
+    adaptive_min: float
+    adaptive_max: float
+    back_off_step: float
+    failing_after: float
+
+
+def polling() -> Polling:
+    """Return the settings of polling."""
+    names = ("ADAPTIVE_MIN_SECONDS", "ADAPTIVE_MAX_SECONDS", "BACK_OFF_SECONDS", "FAILING_AFTER")
+    return Polling(*(float(_value(f"NEWSS_{name}")) for name in names))
+
+
+def unconditional_share() -> float:
+    """Return the share of polls that ask without validators."""
+    return float(_value("NEWSS_UNCONDITIONAL_SHARE"))
+
+
+def offline_wait_seconds() -> float:
+    """Return the seconds that a run waits for our own connection to come back."""
+    return float(_value("NEWSS_OFFLINE_WAIT_SECONDS"))
+
+
+def control_urls() -> list[str]:
+    """Return addresses that always answer while our own connection stands (`NEWSS_CONTROL_URLS`, empty: none)."""
+    return [url.strip() for url in getattr(settings, "NEWSS_CONTROL_URLS", ()) if url.strip()]
 
 
 def user_agent() -> str:

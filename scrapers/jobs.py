@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 else:
     _ModelMultipleChoiceField = forms.ModelMultipleChoiceField
 
+WAITS_UNTIL_DUE = frozenset({Cause.SCHEDULE, Cause.FOLLOW_UP, Cause.BACKFILL})
+"""Runs of these causes poll the sources that are due; those that a person or a failure brought about poll at once."""
 NAMES_SHOWN = 3
 """How many names a sentence lists before it says "and N more"."""
 
@@ -197,10 +199,14 @@ def run_all_scrapers(
 
     Raises `JobError` when every source failed; when some did, the result is partial and says which and why.
     """
-    chosen = chosen_sources(sources or [], tags or [])
+    chosen = list(chosen_sources(sources or [], tags or []))
     if not chosen:
         return JobResult(_t("There is no enabled source to collect from."))
-    results = collect(context, list(chosen), queries.parse(query or ""), limit)
+    if context.cause in WAITS_UNTIL_DUE:
+        chosen = [source for source in chosen if source.is_due()]
+        if not chosen:
+            return JobResult(_t("Nothing due: none of the sources is to be polled yet."))
+    results = collect(context, chosen, queries.parse(query or ""), limit)
     failed = [result for result in results if result.status == ResultStatus.FAILED]
     if failed and len(failed) == len(chosen):
         raise JobError(_all_failed(failed), error_class=_usual_class(failed))
@@ -233,11 +239,11 @@ def poll_now(
 
 
 def chosen_sources(sources: Sequence[int], tags: Sequence[int]) -> QuerySet[Source]:
-    """Return the enabled sources among those named and tagged, or all enabled ones if neither is given."""
-    enabled = Source.objects.enabled()
+    """Return the sources that may be polled among those named and tagged, or all of them if neither is given."""
+    pollable = Source.objects.pollable()
     if not sources and not tags:
-        return enabled
-    return enabled.filter(Q(pk__in=sources) | Q(pk__in=Source.objects.tagged(tags).values("pk")))
+        return pollable
+    return pollable.filter(Q(pk__in=sources) | Q(pk__in=Source.objects.tagged(tags).values("pk")))
 
 
 def _usual_class(failed: Sequence[SourceResult]) -> str:

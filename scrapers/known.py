@@ -153,6 +153,12 @@ def by_title(sources: Iterable[int], titles: set[str]) -> dict[tuple[int, str], 
     return found
 
 
+def stored_titles(source: int, titles: set[str]) -> set[str]:
+    """Return which of these titles (hashes) a source's stored articles have."""
+    links = ArticleSource.objects.filter(source=source, article__title_hash__in=titles - {""})
+    return set(links.values_list("article__title_hash", flat=True))
+
+
 def is_near(article: Article, published: datetime) -> bool:
     """Tell whether an instant of publication is within a week of an article's."""
     return abs((article.published_at or article.created_at) - published) < SAME_TITLE_WITHIN

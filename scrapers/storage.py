@@ -6,6 +6,7 @@ One object for each run, so that a rehearsal (`scrapers.tryout`) can take its pl
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from scrapers import ingest
@@ -13,7 +14,8 @@ from scrapers.batches import Batches
 from scrapers.database import DatabaseThread
 from scrapers.fetch.failures import CollectError
 from scrapers.ingest import Draft, Entry, Outcome, Status
-from scrapers.models import Source, SourceResult
+from scrapers.known import stored_titles
+from scrapers.models import Facts, Source, SourceMove, SourceResult
 
 
 class Storage:
@@ -43,13 +45,30 @@ class Storage:
         """Note that several listings are on their way (`Source.begin_pages`)."""
         await self._database.run(source.begin_pages)
 
-    async def polled(self, source: Source, **how: Any) -> None:
-        """Note a poll that was answered in full (`Source.polled`)."""
-        await self._database.run(source.polled, **how)
+    async def stored_titles(self, source: Source, titles: set[str]) -> set[str]:
+        """Return which of these titles the source's articles have (`known.stored_titles`)."""
+        return await self._database.run(stored_titles, source.pk, titles)
 
-    async def not_modified(self, source: Source) -> None:
-        """Note a poll that brought nothing new (`Source.not_modified`)."""
-        await self._database.run(source.not_modified)
+    async def begin_poll(self, source: Source) -> None:
+        """Note the next poll before this one's request (`Source.begin_poll`)."""
+        await self._database.run(source.begin_poll)
+
+    async def polled(self, source: Source, **how: Any) -> SourceMove | None:
+        """Note a poll that was answered in full (`Source.polled`); return the move of its address that is due by it."""
+        await self._database.run(source.polled, **how)
+        return await self._move(source)
+
+    async def not_modified(self, source: Source, facts: Facts) -> SourceMove | None:
+        """Note a poll that brought nothing new (`Source.not_modified`); return what `polled` does."""
+        await self._database.run(source.not_modified, facts)
+        return await self._move(source)
+
+    async def _move(self, source: Source) -> SourceMove | None:
+        return await self._database.run(SourceMove.objects.move, source) if source.moving_seen else None
+
+    async def hold_off(self, source: Source, pause: timedelta) -> None:
+        """Leave a source alone for a while (`Source.hold_off`)."""
+        await self._database.run(source.hold_off, pause)
 
     async def failed(self, source: Source, error: CollectError) -> None:
         """Note a poll that failed (`Source.failed`)."""

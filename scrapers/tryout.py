@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,7 +24,7 @@ from scrapers.drafts import Draft, Entry, Outcome, Status
 from scrapers.fetch.client import Answer, Fetcher
 from scrapers.fetch.failures import CollectError, classify
 from scrapers.kinds.listing import read_tree
-from scrapers.models import Article, ResultStatus, Source, SourceResult
+from scrapers.models import Article, Facts, ResultStatus, Source, SourceResult
 from scrapers.polled_by import JOB
 from scrapers.storage import Storage
 
@@ -84,10 +85,21 @@ class Rehearsal(Storage):
     async def begin_pages(self, source: Source) -> None:
         """Note nothing."""
 
+    async def stored_titles(self, source: Source, titles: set[str]) -> set[str]:
+        """Know none."""
+        return set()
+
+    async def begin_poll(self, source: Source) -> None:
+        """Note nothing; raises `CollectError` if the server asked to be left alone, which a rehearsal heeds too."""
+        source.check_held()
+
     async def polled(self, source: Source, **how: Any) -> None:
         """Note nothing."""
 
-    async def not_modified(self, source: Source) -> None:
+    async def not_modified(self, source: Source, facts: Facts) -> None:
+        """Note nothing."""
+
+    async def hold_off(self, source: Source, pause: timedelta) -> None:
         """Note nothing."""
 
     async def failed(self, source: Source, error: CollectError) -> None:

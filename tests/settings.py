@@ -19,6 +19,7 @@ os.environ["ALLOWED_HOSTS"] = "testserver,localhost,127.0.0.1"
 os.environ["NEWSS_INSECURE_HTTP"] = "on"
 os.environ["NEWSS_ALLOW_NETWORKS"] = "127.0.0.0/8"
 os.environ["TIME_ZONE"] = "UTC"
+os.environ["NEWSS_UNCONDITIONAL_SHARE"] = "0"
 # A child of a test (a scheduler process, say) is handed its database by DATABASE_URL itself.
 if "NEWSS_TEST_CHILD" not in os.environ:
     os.environ["DATABASE_URL"] = os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{_sqlite}"

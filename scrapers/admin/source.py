@@ -83,16 +83,29 @@ class SourceAdmin(NewsAdmin):
     search_help_text = _("Name or address")
     ordering = ("name",)
     autocomplete_fields = ("tags",)
-    actions = ("enable", "disable", "poll")
+    actions = ("enable", "disable", "poll", "resume")
     actions_list: ClassVar[Sequence[str]] = ["retry_failing", "import_opml", "export_opml"]
     fieldsets = (
         (None, {"fields": ("name", "url", "kind", "tags", "enabled")}),
+        (
+            _("When it is polled"),
+            {
+                "fields": (
+                    ("pace", "interval_minutes"),
+                    ("active_from", "active_until", "active_zone"),
+                    "heed_ttl",
+                    "forbidden_is_busy",
+                    "due",
+                )
+            },
+        ),
         (
             _("How it is doing"),
             {"fields": ("state", "last_polled", "last_success", "consecutive_failures", "polled_by_schedules")},
         ),
     )
     readonly_fields = (
+        "due",
         "options_shown",
         "settings_shown",
         "state",
@@ -114,7 +127,7 @@ class SourceAdmin(NewsAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Source]:
         """Fetch the tags along."""
-        return super().get_queryset(request).prefetch_related("tags")
+        return super().get_queryset(request).select_related("paused_by").prefetch_related("tags")
 
     def get_list_display(self, request: HttpRequest) -> tuple[Any, ...]:
         """Offer the button only to those who may start runs."""
@@ -132,11 +145,20 @@ class SourceAdmin(NewsAdmin):
         """Return how the source is doing, since when it fails, and why."""
         health = source.health
         words = show.status(health, health.label)
+        if health == SourceHealth.PAUSED:
+            by = _t("by %(person)s") % {"person": source.paused_by} if source.paused_by else ""
+            return show.lines(words, show.when(source.paused_at), source.pause_reason, by)
         if health != SourceHealth.FAILING:
-            return words
+            return show.lines(words, source.trouble_detail) if source.trouble_detail else words
         since = _row(source).failing_since
         why = format_html('<span class="scrapers-clamp" title="{}">{}</span>', source.last_error, source.last_error)
-        return show.lines(words, format_html("{} {}", _t("since"), clock_html(since)) if since else "", why)
+        daily = _t("asked once a day now") if source.is_failing_for_long else ""
+        return show.lines(words, format_html("{} {}", _t("since"), clock_html(since)) if since else "", daily, why)
+
+    @admin.display(description=_("Due"), ordering="next_poll_at")
+    def due(self, source: Source) -> SafeString:
+        """Return when scheduled runs poll it again; nothing where each of them does."""
+        return show.when(source.next_poll_at, _("with the next run"))
 
     @admin.display(description=_("Kind"), ordering="kind")
     def kind_words(self, source: Source) -> str:
@@ -223,6 +245,15 @@ class SourceAdmin(NewsAdmin):
         )
         self.message_user(request, words % len(changed), messages.SUCCESS)
 
+    @admin.action(description=_("Resume"), permissions=["change"])
+    def resume(self, request: HttpRequest, sources: QuerySet[Source]) -> None:
+        """Let runs poll the chosen sources as if they had never failed or been paused."""
+        for source in sources:
+            source.resume()
+            self.log_change(request, source, _t("Resumed"))
+        words = ngettext("%d source is polled again.", "%d sources are polled again.", len(sources))
+        self.message_user(request, words % len(sources), messages.SUCCESS)
+
     @admin.action(description=_("Poll now"), permissions=["start_run"])
     def poll(self, request: HttpRequest, sources: QuerySet[Source]) -> HttpResponse | None:
         """Start one run that polls the chosen sources."""
@@ -278,7 +309,7 @@ class SourceAdmin(NewsAdmin):
 
     def _poll(self, request: HttpRequest, sources: QuerySet[Source], key: str | None = None) -> HttpResponse | None:
         """Start the run and go to its page; say why where that cannot be."""
-        enabled = sources.filter(enabled=True)
+        enabled = sources.filter(enabled=True, paused_at__isnull=True)
         off = sources.filter(enabled=False).count()
         try:
             run = poll_now(enabled, by=request.user, cause=Cause.MANUAL, request_key=(key or "")[:64] or None)
@@ -302,10 +333,10 @@ class SourceAdmin(NewsAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Source | None = None) -> Any:
         """Return the source, its kind's options, its settings folded away, and, where it exists, how it is doing."""
-        main, *health = super().get_fieldsets(request, obj)
+        main, polling, *health = super().get_fieldsets(request, obj)
         if not self._may_change(request, obj):
             fields = (*main[1]["fields"], "options_shown", "settings_shown")
-            return [(main[0], {"fields": fields}), *health]
+            return [(main[0], {"fields": fields}), polling, *health]
         options = option_names(self._kind(request, obj))
         parts: list[tuple[Any, dict[str, Any]]] = [(main[0], {"fields": (*main[1]["fields"], "kind_shown")})]
         if options:
@@ -316,7 +347,7 @@ class SourceAdmin(NewsAdmin):
             folded = request.method != "POST" and not any(f"setting-{name}" in setting_names(group) for name in values)
             classes = ["collapse"] if folded else []
             parts.append((label, {"fields": setting_names(group), "classes": classes}))
-        return [*parts, *(health if obj else [])]
+        return [*parts, polling, *(health if obj else [])]
 
     def _may_change(self, request: HttpRequest, obj: Source | None) -> bool:
         return self.has_change_permission(request, obj) if obj else self.has_add_permission(request)

@@ -24,6 +24,16 @@ OPTION, SETTING = "option", "setting"
 CHOOSE = "_choose_kind"
 """The button that shows the form again, with the fields of another kind."""
 
+POLLING_FIELDS = (
+    "pace",
+    "interval_minutes",
+    "active_from",
+    "active_until",
+    "active_zone",
+    "heed_ttl",
+    "forbidden_is_busy",
+)
+
 if TYPE_CHECKING:
     _SourceModelForm = forms.ModelForm[Source]
     _LevelModelForm = forms.ModelForm[SettingsLevel]
@@ -94,7 +104,7 @@ class SourceForm(SettingsFields, _SourceModelForm):
 
     class Meta:
         model = Source
-        fields = ("name", "url", "kind", "tags", "enabled")
+        fields = ("name", "url", "kind", "tags", "enabled", *POLLING_FIELDS)
 
     class Media:
         js = ("scrapers/source_form.js",)
@@ -111,6 +121,18 @@ class SourceForm(SettingsFields, _SourceModelForm):
             self.fields["url"].help_text = registry.get(self.kind_name).address_help
         self.show_settings(self.instance.settings or {})
         self._show_origins()
+        for name in ("pace", "interval_minutes"):
+            # Left empty they stay as they are.
+            if name in self.fields:
+                self.fields[name].required = False
+
+    def clean_pace(self) -> str:
+        """Return the pace; left empty, it stays."""
+        return str(self.cleaned_data["pace"] or self.instance.pace)
+
+    def clean_interval_minutes(self) -> int:
+        """Return the interval; left empty, it stays."""
+        return int(self.cleaned_data["interval_minutes"] or self.instance.interval_minutes)
 
     @classmethod
     def for_kind(cls, kind: str) -> type[SourceForm]:

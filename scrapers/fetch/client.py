@@ -28,7 +28,7 @@ from scrapers.fetch.body import ACCEPT_ENCODING, read_limited, too_big
 from scrapers.fetch.failures import CollectError, FailureClass, classify, status_error
 from scrapers.fetch.identity import ANONYMOUS, Identity
 from scrapers.fetch.safety import check_name, safe_socket
-from scrapers.fetch.validators import conditional_headers, retry_after, validators_of
+from scrapers.fetch.validators import conditional_headers, fresh_for, retry_after, validators_of
 from scrapers.models import Host
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ MAX_ROBOTS_REDIRECTS = 5
 """RFC 9309, 2.3.1.2: at least five."""
 RATE_LIMIT_PAUSE = timedelta(seconds=60)
 """How long a host is left alone that answered 429 without saying how long."""
+_PERMANENT = frozenset({301, 308})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PORTS = {"http": 80, "https": 443}
 _RESOURCE_HEADERS = ("Content-Type", "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials")
@@ -54,7 +55,11 @@ class Tally:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer that is of use: a success, or "not modified". `url` is where it came from, after redirects."""
+    """An answer that is of use: a success, or "not modified". `url` is where it came from, after redirects.
+
+    `fresh_for` is how long it says that it stays fresh; `moved_to` is where its address has moved for good (301, 308),
+    if so.
+    """
 
     url: str
     status: int
@@ -62,6 +67,8 @@ class Answer:
     content_type: str = ""
     etag: str = ""
     last_modified: str = ""
+    fresh_for: timedelta = timedelta()
+    moved_to: str = ""
 
     @property
     def not_modified(self) -> bool:
@@ -141,6 +148,7 @@ class Fetcher:
         headers = {"Accept": accept, **conditional_headers(etag, last_modified)}
         tally = tally if tally is not None else Tally()
         visited: set[str] = set()
+        moved_to, permanent = "", True
         while True:
             wire = _to_wire(url)
             if wire in visited:
@@ -154,8 +162,11 @@ class Fetcher:
             raw = await self._ask(known, wire, sent, tally, proxy=identity.proxy)
             if raw.status in _REDIRECTS:
                 url = _target(wire, raw)
+                # What lies behind the first passing redirect may be elsewhere the next time.
+                permanent = permanent and raw.status in _PERMANENT
+                moved_to = url if permanent else moved_to
                 continue
-            return self._answer(known, wire, raw, conditional=bool(etag or last_modified))
+            return self._answer(known, wire, raw, moved_to, conditional=bool(etag or last_modified))
 
     @asynccontextmanager
     async def hold(self, url: str, tally: Tally) -> AsyncIterator[float]:
@@ -207,11 +218,12 @@ class Fetcher:
         except Exception as error:
             raise classify(error, host) from error
 
-    def _answer(self, known: _Known, url: str, raw: _Raw, *, conditional: bool) -> Answer:
+    def _answer(self, known: _Known, url: str, raw: _Raw, moved_to: str, *, conditional: bool) -> Answer:
         if not (200 <= raw.status < 300 or (raw.status == 304 and conditional)):
             raise status_error(raw.status, known.host.host, retry_after(raw.headers))
         tag, modified = validators_of(raw.headers)
-        return Answer(url, raw.status, raw.body, raw.headers.get("Content-Type", ""), tag, modified)
+        kind = raw.headers.get("Content-Type", "")
+        return Answer(url, raw.status, raw.body, kind, tag, modified, fresh_for(raw.headers), moved_to)
 
     async def _known(self, url: str) -> _Known:
         """Return the host of an address, read from the database the first time."""

@@ -31,6 +31,8 @@ class FailureClass(models.TextChoices):
     UNAUTHORIZED = "unauthorized", _("login needed")
     #: 403.
     FORBIDDEN = "forbidden", _("access refused")
+    #: A page that asks a browser to prove that a person sits before it.
+    CHALLENGE = "challenge", _("challenge page")
     #: 404.
     NOT_FOUND = "not_found", _("not found")
     #: 410.
@@ -73,6 +75,8 @@ class FailureClass(models.TextChoices):
     ADDRESS_REFUSED = "address_refused", _("private address refused")
     #: A redirect to nowhere, in a circle, or one too many.
     BAD_REDIRECT = "bad_redirect", _("bad redirect")
+    #: Most hosts fail at once and the control addresses too: it is our own connection.
+    OFFLINE = "offline", _("no connection of ours")
     #: A fault of ours; the log has the traceback.
     INTERNAL = "internal", _("internal error")
 
@@ -80,6 +84,11 @@ class FailureClass(models.TextChoices):
     def is_permanent(self) -> bool:
         """Tell whether asking again soon, with nothing changed, would be useless."""
         return self in _PERMANENT
+
+    @property
+    def weight(self) -> float:
+        """Return how much a poll that failed so counts: hard 1, soft ½, passing ¼ (after Media Cloud's rss-fetcher)."""
+        return 0.5 if self in _SOFT else 0.25 if self in _PASSING else 1.0
 
 
 _PERMANENT = frozenset(
@@ -100,6 +109,28 @@ _PERMANENT = frozenset(
     }
 )
 
+#: What may well be over at the next poll.
+_SOFT = frozenset(
+    {
+        FailureClass.NOT_FOUND,
+        FailureClass.RATE_LIMITED,
+        FailureClass.SERVER_ERROR,
+        FailureClass.DNS,
+        FailureClass.TLS,
+        FailureClass.TIMEOUT,
+        FailureClass.NOT_A_FEED,
+        FailureClass.BAD_ANSWER,
+        FailureClass.EMPTY,
+        FailureClass.CHALLENGE,
+    }
+)
+#: What mostly is over at the next poll, or is no fault of the source.
+_PASSING = frozenset({FailureClass.CONNECTION, FailureClass.REFUSED, FailureClass.INTERNAL, FailureClass.NO_TEXT})
+#: What may be the fault of our own connection as well as the host's.
+NETWORK = frozenset(
+    {FailureClass.DNS, FailureClass.CONNECTION, FailureClass.REFUSED, FailureClass.TIMEOUT, FailureClass.TLS}
+)
+
 _BY_STATUS = {
     401: FailureClass.UNAUTHORIZED,
     403: FailureClass.FORBIDDEN,
@@ -113,6 +144,7 @@ class CollectError(Exception):
     """Something could not be collected: its class, and a sentence for people.
 
     `http_status` is that of the answer, if there was one; `retry_after` is how long the host asked to be left alone.
+    What is not `counted` says nothing against the source.
     """
 
     def __init__(
@@ -122,12 +154,14 @@ class CollectError(Exception):
         *,
         http_status: int | None = None,
         retry_after: timedelta | None = None,
+        counted: bool = True,
     ) -> None:
         super().__init__(sentence)
         self.failure = failure
         self.sentence = sentence
         self.http_status = http_status
         self.retry_after = retry_after
+        self.counted = counted
 
 
 def by_status(status: int) -> FailureClass:

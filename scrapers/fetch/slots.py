@@ -287,5 +287,6 @@ def check_cool_down(host_id: int) -> None:
 def cooling_error(host: Host) -> CollectError:
     """Return the error for a host that still wants to be left alone."""
     until = timezone.localtime(host.cool_down_until).strftime("%H:%M:%S")
-    sentence = _t("%(host)s asked to be left alone until %(time)s.")
-    return CollectError(FailureClass.RATE_LIMITED, sentence % {"host": host.host, "time": until})
+    sentence = _t("%(host)s asked to be left alone until %(time)s.") % {"host": host.host, "time": until}
+    left = host.cool_down_until - timezone.now() if host.cool_down_until else timedelta()
+    return CollectError(FailureClass.RATE_LIMITED, sentence, retry_after=max(left, timedelta()), counted=False)

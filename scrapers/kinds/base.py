@@ -47,7 +47,7 @@ class Listing:
     """What one answer of a source holds.
 
     `more` says that the kind means to yield a further listing after it; `unmatched` names the selectors ("title: h2")
-    that found nothing in any item.
+    that found nothing in any item; `ttl` is for how many seconds it says that nothing new is to be expected.
     """
 
     title: str = ""
@@ -55,6 +55,7 @@ class Listing:
     items: tuple[Item, ...] = field(default=())
     more: bool = False
     unmatched: tuple[str, ...] = ()
+    ttl: float = 0.0
 
 
 class Kind(ABC):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import json
+import math
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +19,10 @@ from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.kinds.base import Item, Kind, Listing
 from scrapers.kinds.poll import Poll
 from scrapers.kinds.reading import address, as_utf8, is_blank, plain, scalar, without_doctype
+
+_TTL_MAX = 86_400.0
+"""A feed that asks for a longer pause, in seconds, is polled after this."""
+_PERIODS = {"hourly": 3600.0, "daily": 86_400.0, "weekly": 604_800.0, "monthly": 2_592_000.0, "yearly": 31_536_000.0}
 
 
 class FeedKind(Kind):
@@ -61,7 +66,23 @@ def _read_xml(body: bytes, url: str, content_type: str) -> Listing:
         raise CollectError(FailureClass.NOT_A_FEED, _t("The answer is not a feed."))
     language = str(parsed.feed.get("language", ""))[:20]
     items = tuple(_xml_item(entry, url, language) for entry in parsed.entries)
-    return Listing(title=plain(parsed.feed.get("title", "")), language=language, items=items)
+    title = plain(parsed.feed.get("title", ""))
+    return Listing(title=title, language=language, items=items, ttl=_ttl(parsed.feed))
+
+
+def _ttl(feed: Any) -> float:
+    """Return the seconds for which a feed says that nothing new is to be expected: RSS's ttl or sy:updatePeriod.
+
+    RSS 2.0 gives minutes; the syndication module a period and how often in it (https://web.resource.org/rss/1.0).
+    """
+    try:
+        minutes = float(feed.get("ttl") or 0)
+        period = _PERIODS.get(str(feed.get("sy_updateperiod") or "").strip().lower(), 0.0)
+        frequency = float(feed.get("sy_updatefrequency") or 1)
+    except ValueError:
+        return 0.0
+    asked = max(minutes * 60, period / frequency if frequency >= 1 else 0.0)
+    return min(asked, _TTL_MAX) if math.isfinite(asked) and asked > 0 else 0.0
 
 
 def _xml_item(entry: Any, base: str, language: str) -> Item:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -48,6 +49,7 @@ class Poll:
         caught_up: bool = False,
         pages: Mapping[str, Sequence[str]] | None = None,
         encoding: str = "",
+        body_hash: str = "",
     ) -> None:
         self.fetcher = fetcher
         self.url = url
@@ -61,6 +63,8 @@ class Poll:
         self.answer: Answer | None = None
         self.pages: dict[str, tuple[str, str]] = {}
         self.first_covers_all = True
+        self.body_hash = ""
+        self._known_hash = body_hash
         self._known_pages = dict(pages or {})
         self._validators = {"etag": etag, "last_modified": last_modified}
 
@@ -73,6 +77,10 @@ class Poll:
             self.url, accept=accept, tally=self.tally, identity=self.identity, **self._validators
         )
         if self.answer.not_modified:
+            raise NotModified
+        # Servers that know no validators, or give wrong ones, send the same again.
+        self.body_hash = hashlib.sha256(self.answer.body).hexdigest()
+        if self.body_hash == self._known_hash:
             raise NotModified
         return in_encoding(self.answer, self.encoding)
 

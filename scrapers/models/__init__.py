@@ -4,6 +4,8 @@ from scrapers.models.article import Article, url_hash
 from scrapers.models.history import ArticleBand, ArticlePage, ArticleVersion, ChangeCounter, Tombstone
 from scrapers.models.host import Host, HostLane
 from scrapers.models.level import SettingsLevel
+from scrapers.models.move import SourceMove
+from scrapers.models.polled import Facts
 from scrapers.models.result import ResultStatus, SourceResult
 from scrapers.models.seen import ArticleSource, PassedItem
 from scrapers.models.source import Source, SourceHealth
@@ -16,6 +18,7 @@ __all__ = [
     "ArticleSource",
     "ArticleVersion",
     "ChangeCounter",
+    "Facts",
     "Host",
     "HostLane",
     "PassedItem",
@@ -23,6 +26,7 @@ __all__ = [
     "SettingsLevel",
     "Source",
     "SourceHealth",
+    "SourceMove",
     "SourceResult",
     "Tombstone",
     "Topic",

@@ -18,6 +18,8 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
 from scrapers.fetch.failures import CollectError, FailureClass
+from scrapers.health import Trouble
+from scrapers.models.polled import RESUMED, Facts, PolledSource
 
 QUERY = "{query}"
 """What stands in an address for the query of a run."""
@@ -48,6 +50,16 @@ class SourceHealth(models.TextChoices):
     FAILING = "failing", _("failing")
     #: It was never polled.
     NEW = "new", _("never polled")
+    #: A selector that used to match finds nothing.
+    SELECTOR = "selector", _("selector finds nothing")
+    #: It is answered, but without a single item.
+    EMPTY = "empty", _("empty result")
+    #: Most of its items look new at once.
+    LOOKS_NEW = "looks_new", _("everything looks new")
+    #: Nothing new for longer than is its habit.
+    SILENT = "silent", _("silent")
+    #: Held, with a reason, until somebody resumes it.
+    PAUSED = "paused", _("paused")
     #: A person switched it off.
     DISABLED = "disabled", _("off")
 
@@ -66,7 +78,12 @@ _LOOK: dict[str, tuple[str, str]] = {
     SourceHealth.HEALTHY: ("green", "check_circle"),
     SourceHealth.FAILING: ("red", "error"),
     SourceHealth.NEW: ("grey", "fiber_new"),
-    SourceHealth.DISABLED: ("grey", "pause_circle"),
+    SourceHealth.SELECTOR: ("amber", "search_off"),
+    SourceHealth.EMPTY: ("amber", "inbox"),
+    SourceHealth.LOOKS_NEW: ("amber", "published_with_changes"),
+    SourceHealth.SILENT: ("amber", "notifications_off"),
+    SourceHealth.PAUSED: ("amber", "pause_circle"),
+    SourceHealth.DISABLED: ("grey", "block"),
 }
 
 
@@ -81,13 +98,29 @@ class SourceQuerySet(models.QuerySet["Source"]):
         """Keep those that carry at least one of these tags (rows or primary keys)."""
         return self.filter(pk__in=Source.tags.through.objects.filter(tag__in=list(tags)).values("source"))
 
+    def pollable(self) -> SourceQuerySet:
+        """Keep those that runs may poll: enabled and not paused."""
+        return self.enabled().filter(paused_at__isnull=True)
+
+    def paused(self) -> SourceQuerySet:
+        """Keep those that a person wants polled and that are held."""
+        return self.enabled().filter(paused_at__isnull=False)
+
     def failing(self) -> SourceQuerySet:
         """Keep those whose last poll failed."""
-        return self.enabled().filter(consecutive_failures__gt=0)
+        return self.pollable().filter(consecutive_failures__gt=0)
+
+    def troubled(self, trouble: Trouble | str) -> SourceQuerySet:
+        """Keep those whose last poll went well, and said this of their health (nothing: all is well)."""
+        return self.pollable().filter(consecutive_failures=0, last_polled_at__isnull=False, trouble=trouble)
 
     def healthy(self) -> SourceQuerySet:
-        """Keep those whose last poll went well."""
-        return self.enabled().filter(consecutive_failures=0, last_polled_at__isnull=False)
+        """Keep those whose last poll went well, with nothing to remark."""
+        return self.troubled(Trouble.NONE)
+
+    def resume(self) -> int:
+        """Poll them again as if they had never failed; Retry-After still holds. Return their number."""
+        return self.update(**RESUMED)
 
     def never_polled(self) -> SourceQuerySet:
         """Keep those that were never polled."""
@@ -98,12 +131,14 @@ class SourceQuerySet(models.QuerySet["Source"]):
         return {
             SourceHealth.HEALTHY: self.healthy(),
             SourceHealth.FAILING: self.failing(),
-            SourceHealth.NEW: self.enabled().never_polled().filter(consecutive_failures=0),
+            SourceHealth.NEW: self.pollable().never_polled().filter(consecutive_failures=0),
+            SourceHealth.PAUSED: self.paused(),
+            **{SourceHealth(name): self.troubled(name) for name in Trouble.values if name},
             SourceHealth.DISABLED: self.filter(enabled=False),
         }[health]
 
 
-class Source(models.Model):
+class Source(PolledSource):
     """One place news comes from."""
 
     name = models.CharField(_("name"), max_length=200, unique=True)
@@ -171,6 +206,17 @@ class Source(models.Model):
             models.CheckConstraint(
                 condition=Q(consecutive_failures=0) | ~Q(last_failure_class=""), name="source_failing_has_class"
             ),
+            models.CheckConstraint(condition=Q(interval_minutes__gte=1), name="source_interval_positive"),
+            models.CheckConstraint(condition=Q(failure_score__gte=0), name="source_failure_score_not_negative"),
+            models.CheckConstraint(
+                condition=Q(active_from__isnull=True, active_until__isnull=True)
+                | Q(active_from__isnull=False, active_until__isnull=False),
+                name="source_active_hours_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(paused_at__isnull=False) | Q(paused_by__isnull=True, pause_reason=""),
+                name="source_pause_whole",
+            ),
         ]
         indexes = [
             # The list of sources by health, and what needs attention on the dashboard.
@@ -200,6 +246,7 @@ class Source(models.Model):
             if kept:
                 words = _("The address leads to another host: type its passwords, tokens and cookies anew.")
                 raise ValidationError({"url": words})
+        self.clean_polling()
         try:
             kind = registry.get(self.kind)
         except ValidationError:
@@ -230,9 +277,13 @@ class Source(models.Model):
         """Return how the source is doing."""
         if not self.enabled:
             return SourceHealth.DISABLED
+        if self.paused_at is not None:
+            return SourceHealth.PAUSED
         if self.consecutive_failures:
             return SourceHealth.FAILING
-        return SourceHealth.HEALTHY if self.last_polled_at else SourceHealth.NEW
+        if not self.last_polled_at:
+            return SourceHealth.NEW
+        return SourceHealth(self.trouble) if self.trouble else SourceHealth.HEALTHY
 
     def validators(self, scope: str = "", basis: str = "") -> tuple[str, str]:
         """Return (ETag, Last-Modified) to ask with, or two empty strings.
@@ -262,42 +313,43 @@ class Source(models.Model):
         basis: str = "",
         complete: bool = True,
         pages: Mapping[str, Sequence[str]] | None = None,
+        facts: Facts | None = None,
     ) -> None:
         """Note a poll that was answered in full; without `complete` the next one asks unconditionally."""
         fits = complete and len(etag) <= 500 and len(last_modified) <= 100
         self.etag, self.last_modified = (etag, last_modified) if fits else ("", "")
         self.validators_key = self._validators_key(scope, basis) if fits else ""
         self.page_validators = dict(pages or {}) if fits else {}
-        self._succeeded("etag", "last_modified", "validators_key", "page_validators")
+        self._succeeded(facts or Facts(unmatched=[]), "etag", "last_modified", "validators_key", "page_validators")
 
-    def not_modified(self) -> None:
+    def not_modified(self, facts: Facts | None = None) -> None:
         """Note a poll that brought nothing new."""
-        self._succeeded()
+        self._succeeded(facts or Facts())
 
     def failed(self, error: CollectError, at: datetime | None = None) -> None:
-        """Note a poll that failed."""
-        self.last_polled_at = at or timezone.now()
-        self.last_failure_class, self.last_error = error.failure, error.sentence
-        Source.objects.filter(pk=self.pk).update(
-            consecutive_failures=F("consecutive_failures") + 1,
-            last_polled_at=self.last_polled_at,
-            last_failure_class=self.last_failure_class,
-            last_error=self.last_error,
-        )
+        """Note a poll that failed, and when the next one is due."""
+        now = at or timezone.now()
+        values = {
+            **self.note_failure(error, now),
+            "last_polled_at": now,
+            "last_failure_class": error.failure,
+            "last_error": error.sentence,
+        }
+        self._store(**values)
+        Source.objects.filter(pk=self.pk).update(consecutive_failures=F("consecutive_failures") + 1)
 
-    def _succeeded(self, *fields: str) -> None:
-        self.last_polled_at = self.last_success_at = timezone.now()
-        self.consecutive_failures, self.last_failure_class, self.last_error = 0, "", ""
-        names = (
-            *fields,
-            "last_polled_at",
-            "last_success_at",
-            "consecutive_failures",
-            "last_failure_class",
-            "last_error",
-        )
-        # By UPDATE of what a poll may change only: a person may edit or delete the source meanwhile.
-        Source.objects.filter(pk=self.pk).update(**{name: getattr(self, name) for name in names})
+    def _succeeded(self, facts: Facts, *fields: str) -> None:
+        now = timezone.now()
+        values = {
+            **self.note_facts(facts, now),
+            **{name: getattr(self, name) for name in fields},
+            "last_polled_at": now,
+            "last_success_at": now,
+            "consecutive_failures": 0,
+            "last_failure_class": "",
+            "last_error": "",
+        }
+        self._store(**values)
 
     def _validators_key(self, scope: str, basis: str) -> str:
         """Return what a poll depends on: where that changes, everything is to be looked at again."""

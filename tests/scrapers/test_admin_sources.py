@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from scheduling.display import clock_html
 from scheduling.models import Run, Schedule, Tag, TriggerKind
+from scrapers.health import Trouble
 from scrapers.jobs import chosen_sources
 from scrapers.models import Article, ArticleSource, ResultStatus, Source, SourceHealth, SourceResult, url_hash
 from scrapers.polled_by import JOB, polled_by
@@ -89,12 +90,16 @@ def test_the_list_shows_state_error_and_since_when(editor: Client) -> None:
     healthy("Well")
     source("Fresh")
     source("Gone", enabled=False)
+    source("Held", paused_at=timezone.now(), pause_reason="the outlet is moving house")
+    for trouble in filter(None, Trouble.values):
+        healthy(f"In{trouble}", trouble=trouble, trouble_detail="its .teaser is gone")
     page = editor.get(LIST).content.decode()
     assert "broken.example answered 500" in page
     first = SourceResult.objects.order_by("started_at")[1]
     assert f"since {clock_html(first.started_at)}" in page, "it fails since the first failure after the last success"
     for state in SourceHealth:
         assert f"</span>{state.label}</span>" in page
+    assert "the outlet is moving house" in page and "its .teaser is gone" in page
 
 
 def test_text_of_sources_is_escaped(editor: Client) -> None:

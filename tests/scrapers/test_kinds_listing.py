@@ -96,7 +96,8 @@ class TestPolling:
         first = collect_news().of("List")
         assert (first.status, first.new) == (ResultStatus.OK, 6)
         server.asked.clear()
-        assert collect_news().of("List").known == 2
+        # It knows no validators, but the first page is the same, byte for byte.
+        assert collect_news().of("List").status == ResultStatus.NOT_MODIFIED
         assert server.paths() == ["/list"]
         server.answer("/list", listing(7, 8, following="/list2"))
         server.asked.clear()
