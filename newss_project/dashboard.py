@@ -20,10 +20,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from scheduling import display, figures, lanes, overview
-from scheduling.admin.schedule_rows import next_runs
+from scheduling.admin.schedule_rows import first_due
 from scheduling.figures import Window
 from scheduling.jobs import registry
-from scheduling.models import Run, Schedule
+from scheduling.models import Run
 from scrapers.models import Article, ArticleSource, Source
 
 SHOWN = 10
@@ -83,13 +83,11 @@ def parts(request: HttpRequest) -> dict[str, Any]:
 
 def next_up(now: datetime) -> list[dict[str, Any]]:
     """Return the next due times of all schedules in order, each with what would run."""
-    schedules = [schedule for schedule in Schedule.objects.enabled() if not schedule.is_paused(now)]
-    due = {key: moment for key, moment in next_runs(schedules, now).items() if moment is not None}
-    first = sorted((schedule for schedule in schedules if schedule.pk in due), key=lambda one: due[one.pk])[:SHOWN]
-    words = registry.describe_all([(schedule.job, schedule.parameters) for schedule in first])
+    first = first_due(SHOWN, now)
+    words = registry.describe_all([(schedule.job, schedule.parameters) for schedule, _due in first])
     return [
-        {"schedule": schedule, "due": due[schedule.pk], "what": what, "job": registry.label(schedule.job)}
-        for schedule, what in zip(first, words, strict=True)
+        {"schedule": schedule, "due": due, "what": what, "job": registry.label(schedule.job)}
+        for (schedule, due), what in zip(first, words, strict=True)
     ]
 
 

@@ -53,8 +53,11 @@ class Fire:
 
 
 def firing(now: datetime) -> list[Schedule]:
-    """Return the schedules that will be due by themselves: enabled, not broken, not paused for good."""
-    schedules = Schedule.objects.enabled().select_related("paused_by")
+    """Return the schedules that will be due by themselves: enabled, not broken, not paused for good.
+
+    Without what does not tell when they are due: it may be long, and there may be thousands of them.
+    """
+    schedules = Schedule.objects.enabled().defer("description", "parameters", "pause_reason")
     return [
         schedule
         for schedule in schedules

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -10,9 +11,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django_apscheduler.models import DjangoJob
 
 from scheduling import figures, lanes
-from scheduling.models import Cause, InstanceState, RunStatus, SchedulerInstance, ScheduleState
+from scheduling.admin import schedule_rows
+from scheduling.models import Cause, InstanceState, RunStatus, Schedule, SchedulerInstance, ScheduleState
 from scrapers.models import Article, ArticleSource, Source
 from tests import factories
 
@@ -55,6 +58,26 @@ def test_next_up_lists_the_fires_of_all_schedules_in_order(admin_client: Client)
     fires = admin_client.get("/admin/").context["next_up"]
     assert [fire["schedule"].name for fire in fires] == ["Often", "Hourly"]
     assert fires[0]["what"] == "text: hello"
+
+
+def test_next_up_reads_the_schedulers_own_times_a_few_rows_at_a_time(
+    django_assert_max_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule_rows, "COMPUTED", 10)
+    now = timezone.now()
+    made = [factories.schedule() for _number in range(80)]
+    for number, schedule in enumerate(made):
+        due = now + timedelta(seconds=number)
+        DjangoJob.objects.create(id=schedule.job_id, next_run_time=due, job_state=b"")
+    for schedule in made[:50]:
+        schedule.pause(None, "held")
+    Schedule.objects.filter(pk=made[50].pk).update(enabled=False)
+    made[51].delete()
+    with django_assert_max_num_queries(10):
+        first = schedule_rows.first_due(10, now)
+    assert [schedule for schedule, _due in first] == made[52:62]
+    assert first[0][1] == now + timedelta(seconds=52)
+    assert len(schedule_rows.first_due(100, now)) == 28
 
 
 def test_the_dashboard_costs_the_same_queries_whatever_there_is(admin_client: Client) -> None:
