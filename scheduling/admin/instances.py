@@ -17,6 +17,7 @@ LOOK: dict[str, tuple[str, str]] = {
     InstanceState.STOPPING: ("amber", "hourglass_bottom"),
     InstanceState.STOPPED: ("grey", "stop_circle"),
     InstanceState.LOST: ("red", "link_off"),
+    InstanceState.COMMAND: ("grey", "terminal"),
 }
 
 

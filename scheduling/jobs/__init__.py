@@ -11,6 +11,7 @@ def report(context: RunContext, days: int) -> JobResult: ...
 
 from scheduling.jobs.context import LastSuccess, RunCancelled, RunContext
 from scheduling.jobs.forms import JobForm
+from scheduling.jobs.here import run_here
 from scheduling.jobs.registry import Job, JobError, JobResult, UnknownJob, job, registry
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "UnknownJob",
     "job",
     "registry",
+    "run_here",
 ]

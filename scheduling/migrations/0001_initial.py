@@ -139,7 +139,7 @@ class Migration(migrations.Migration):
                 ('host', models.CharField(max_length=255, verbose_name='host')),
                 ('pid', models.PositiveIntegerField(verbose_name='process id')),
                 ('process_started', models.FloatField(help_text='Start of the process in seconds since 1970; tells a reused process id apart.', verbose_name='process start')),
-                ('state', models.CharField(choices=[('active', 'active'), ('standby', 'standing by'), ('stopping', 'stopping'), ('stopped', 'stopped'), ('lost', 'lost')], default='standby', max_length=10, verbose_name='state')),
+                ('state', models.CharField(choices=[('active', 'active'), ('standby', 'standing by'), ('stopping', 'stopping'), ('stopped', 'stopped'), ('lost', 'lost'), ('command', 'a command')], default='standby', max_length=10, verbose_name='state')),
                 ('epoch', models.PositiveBigIntegerField(blank=True, null=True, verbose_name='leadership epoch')),
                 ('started_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='started')),
                 ('heartbeat_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='last heartbeat')),
@@ -151,7 +151,7 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'scheduler processes',
                 'ordering': ['-started_at', '-id'],
                 'indexes': [models.Index(fields=['state', 'heartbeat_at'], name='instance_state_beat')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['active', 'standby', 'stopping', 'stopped', 'lost'])), name='instance_state_legal'), models.UniqueConstraint(condition=models.Q(('state', 'active')), fields=('state',), name='instance_one_active')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['active', 'standby', 'stopping', 'stopped', 'lost', 'command'])), name='instance_state_legal'), models.UniqueConstraint(condition=models.Q(('state', 'active')), fields=('state',), name='instance_one_active')],
             },
         ),
         migrations.CreateModel(

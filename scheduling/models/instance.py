@@ -29,6 +29,8 @@ class InstanceState(models.TextChoices):
     STOPPED = "stopped", _("stopped")
     #: It went silent without saying goodbye.
     LOST = "lost", _("lost")
+    #: It is no scheduler: a command in a terminal that executes one run.
+    COMMAND = "command", _("a command")
 
     @classmethod
     def alive(cls) -> list[InstanceState]:
