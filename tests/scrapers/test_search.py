@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
@@ -188,3 +189,17 @@ def test_the_list_of_articles_is_searched_by_queries(admin_client: Client) -> No
     assert "&lt;i&gt;<mark>harbour</mark>&lt;/i&gt;" in page and "Storm" not in page
     wrong = admin_client.get(address, {"q": 'harbour "'}).content.decode()
     assert "A quotation mark is not closed." in wrong and "under water" not in wrong
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="how SQLite goes about it")
+def test_sqlite_ranks_once_and_not_for_each_article() -> None:
+    plan = Article.objects.all().search(parse("flood"), rank=True).explain()
+    assert "MATERIALIZE ranks" in plan and "SEARCH ranks USING AUTOMATIC" in plan
+
+
+@pytest.mark.django_db
+def test_what_is_found_without_a_wanted_word_comes_after_the_ranked() -> None:
+    make("Calm")
+    make("Flood")
+    assert found("flood OR -storm") == ["Flood", "Calm"]
