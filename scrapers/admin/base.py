@@ -29,6 +29,8 @@ class NewsAdmin(_Admin):
     #: What an empty list says: a heading, and a sentence that says what to do next.
     empty_title: ClassVar[Any] = _("Nothing here yet")
     empty_text: ClassVar[Any] = ""
+    #: Further ways to begin, for those who may add: names of addresses and the words of their links.
+    empty_links: ClassVar[tuple[tuple[str, Any], ...]] = ()
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
         """Return the list whose heading shows no count."""

@@ -30,6 +30,7 @@ from scrapers.admin.level import settings_html
 from scrapers.admin.source_filters import FILTERS
 from scrapers.admin.source_form import SourceForm, option_names, setting_names
 from scrapers.admin.source_rows import SourceRow, rows_for
+from scrapers.admin.source_start import StartMixin
 from scrapers.jobs import poll_now
 from scrapers.kinds import registry as kinds
 from scrapers.models import Article, Source, SourceHealth
@@ -63,7 +64,7 @@ def _row(source: Any) -> SourceRow:
 
 
 @admin.register(Source)
-class SourceAdmin(NewsAdmin):
+class SourceAdmin(StartMixin, NewsAdmin):
     """Sources: list, form, and the ways to poll them at once."""
 
     form = SourceForm
@@ -117,7 +118,10 @@ class SourceAdmin(NewsAdmin):
     change_form_outer_before_template = "scrapers/admin/source_before.html"
     change_form_outer_after_template = "scrapers/admin/source_after.html"
     empty_title = _("No source yet")
-    empty_text = _("Add the address of an RSS, Atom or JSON feed; then make a schedule that collects from it.")
+    empty_text = _(
+        "Add the address of an RSS, Atom or JSON feed, or of any site; then make a schedule that collects from it."
+    )
+    empty_links = (("admin:scrapers_source_starter", _("Choose from the starter list")),)
 
     # -- The list -----------------------------------------------------------------------------------------------------
 
@@ -393,6 +397,7 @@ class SourceAdmin(NewsAdmin):
                 "may_poll": source.enabled and self.has_start_run_permission(request),
                 "request_key": secrets.token_hex(16),
             }
+        panels |= self.try_button(request, source)
         return super().changeform_view(request, object_id, form_url, {**panels, **(extra_context or {})})
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:

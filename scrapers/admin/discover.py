@@ -1,0 +1,165 @@
+"""The pages *Discover*, *Try it* and the starter list; the rules stand in `scrapers.discovery`, `.tryout`, `.starter`.
+
+Whoever may add sources may use them: they make requests to the outside, so all of them answer to POST.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from scrapers import starter, tryout
+from scrapers.discovery import discover, with_scheme
+from scrapers.fetch.failures import CollectError
+from scrapers.kinds import registry
+from scrapers.models import Source
+from scrapers.models.source import validate_source_url
+from scrapers.opml import free_name, import_outlines
+from scrapers.selectors import MAX_LENGTH
+
+
+class AddressForm(forms.Form):
+    """The one field that adding a source begins with."""
+
+    url = forms.CharField(
+        label=_("Address"),
+        max_length=1000,
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "url", "autofocus": True, "spellcheck": "false"}),
+        help_text=_("Any page of the site, e.g. example.org, or the address of a feed, a sitemap or an API."),
+    )
+
+    def clean_url(self) -> str:
+        """Return the full address."""
+        url = with_scheme(self.cleaned_data["url"])
+        validate_source_url(url)
+        return url
+
+
+class TryForm(forms.Form):
+    """A source that is not there yet: what Discover proposes."""
+
+    url = forms.CharField(max_length=1000, validators=[validate_source_url])
+    kind = forms.ChoiceField(choices=registry.choices)
+    title = forms.CharField(max_length=200, required=False)
+    options = forms.JSONField(required=False)
+
+    def clean(self) -> dict[str, Any]:
+        """Let the source judge itself."""
+        cleaned = super().clean() or {}
+        if self.errors:
+            return cleaned
+        options = cleaned["options"] or {}
+        if not isinstance(options, dict):
+            raise ValidationError(_t("The options are no object."))
+        source = Source(name=free_name(cleaned["title"] or cleaned["url"], cleaned["url"]), url=cleaned["url"])
+        source.kind, source.options = cleaned["kind"], options
+        source.clean()
+        return {**cleaned, "source": source}
+
+
+class SelectorForm(forms.Form):
+    """A selector to be tried on a page."""
+
+    page = forms.CharField(
+        label=_("Page"), max_length=1000, validators=[validate_source_url], widget=UnfoldAdminTextInputWidget
+    )
+    selector = forms.CharField(
+        label=_("Selector"),
+        max_length=MAX_LENGTH,
+        widget=UnfoldAdminTextInputWidget(attrs={"spellcheck": "false"}),
+        help_text=_("CSS, e.g. article h2 a, or XPath, which begins with / or ./"),
+    )
+
+
+def discover_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    """Ask for an address; then show what can be collected there, best first."""
+    typed = request.POST if request.method == "POST" else None
+    form = AddressForm(typed, initial={"url": request.GET.get("url", "")})
+    result = None
+    if typed is not None and form.is_valid():
+        try:
+            result = discover(form.cleaned_data["url"])
+        except CollectError as error:
+            form.add_error("url", error.sentence)
+    known = {}
+    if result:
+        urls = [candidate.url for candidate in result.candidates]
+        known = dict(Source.objects.filter(url__in=urls).values_list("url", "pk"))
+    rows = [
+        {
+            "found": candidate,
+            "label": dict(registry.choices()).get(candidate.guess.kind, candidate.guess.kind),
+            "options": json.dumps(candidate.guess.options),
+            "known": known.get(candidate.url),
+        }
+        for candidate in (result.candidates if result else ())
+    ]
+    page = {**context, "title": _("Add a source"), "form": form, "result": result, "rows": rows}
+    return TemplateResponse(request, "scrapers/admin/discover.html", page)
+
+
+def proposed(request: HttpRequest) -> Source | str:
+    """Return the source that a button of Discover stands for, or what is wrong with it."""
+    form = TryForm(request.POST)
+    if form.is_valid():
+        source: Source = form.cleaned_data["source"]
+        return source
+    return " ".join(str(message) for errors in form.errors.values() for message in errors)
+
+
+def try_page(request: HttpRequest, context: dict[str, Any], source: Source, *, offer: bool) -> HttpResponse:
+    """Show what a source would bring, nothing stored; `offer` lets it be added from here."""
+    trial = tryout.rehearse(source)
+    page = {
+        **context,
+        "title": _t("Try it: %(source)s") % {"source": source.name or source.url},
+        "trial": trial,
+        "label": dict(registry.choices()).get(source.kind, source.kind),
+        "offer": offer,
+        "options": json.dumps(source.options),
+        "selector_form": SelectorForm(initial={"page": source.url}),
+    }
+    return TemplateResponse(request, "scrapers/admin/try.html", page)
+
+
+def selector_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    """Ask for a page and a selector; then show what it yields there."""
+    form = SelectorForm(request.POST if request.method == "POST" else None)
+    found = None
+    if form.is_bound and form.is_valid():
+        try:
+            found = tryout.try_selector(form.cleaned_data["page"], form.cleaned_data["selector"])
+        except ValidationError as error:
+            form.add_error("selector", error)
+        except CollectError as error:
+            form.add_error("page", error.sentence)
+    page = {**context, "title": _("Try a selector"), "form": form, "found": found}
+    return TemplateResponse(request, "scrapers/admin/selector.html", page)
+
+
+def starter_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    """Offer the starter list; add the feeds that were chosen."""
+    feeds = starter.feeds()
+    if request.method == "POST":
+        chosen = set(request.POST.getlist("url"))
+        report = import_outlines(feed.outline() for feed in feeds if feed.url in chosen)
+        words = ngettext("%d source is new.", "%d sources are new.", len(report.added)) % len(report.added)
+        messages.add_message(request, messages.SUCCESS if report.added else messages.WARNING, words)
+        return HttpResponseRedirect(reverse("admin:scrapers_source_changelist"))
+    known = set(Source.objects.filter(url__in=[feed.url for feed in feeds]).values_list("url", flat=True))
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for feed in feeds:
+        groups.setdefault(feed.language_name, []).append({"feed": feed, "known": feed.url in known})
+    page = {**context, "title": _("Starter list"), "groups": groups}
+    return TemplateResponse(request, "scrapers/admin/starter.html", page)
