@@ -1,4 +1,4 @@
-"""The job of this app: collect news. `scheduling` finds it here; see `scheduling.jobs`."""
+"""The jobs of this app: collect news, and (`scrapers.retention`) delete old articles. `scheduling` finds them here."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from django.utils.translation import ngettext
 from scheduling.jobs import JobError, JobForm, JobResult, RunContext, job
 from scheduling.models import Cause, Run, Tag
 from scrapers import query as queries
+from scrapers import retention  # noqa: F401  registers its job
 from scrapers.collect import collect, totals
 from scrapers.models import ResultStatus, Source, SourceResult
 from scrapers.polled_by import JOB
