@@ -206,7 +206,7 @@ def run_all_scrapers(
     if context.cause in WAITS_UNTIL_DUE:
         chosen = [source for source in chosen if source.is_due()]
         if not chosen:
-            return JobResult(_t("Nothing due: none of the sources is to be polled yet."))
+            return JobResult(_t("Nothing due: none of the sources is to be polled yet."), nothing_due=True)
     results = collect(context, chosen, queries.parse(query or ""), limit)
     failed = [result for result in results if result.status == ResultStatus.FAILED]
     if failed and len(failed) == len(chosen):

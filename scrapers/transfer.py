@@ -92,6 +92,13 @@ def dump() -> dict[str, Any]:
     return masked
 
 
+def dump_schedules(schedules: Iterable[Schedule]) -> dict[str, Any]:
+    """Return these schedules alone, as `load` takes them; what they name must be there already."""
+    found = {"newss": VERSION, "schedules": [_schedule(schedule) for schedule in schedules]}
+    masked: dict[str, Any] = without_secrets(found)
+    return masked
+
+
 def to_text(data: Mapping[str, Any], form: str) -> str:
     """Return data as `yaml` or `json`."""
     if form == "json":

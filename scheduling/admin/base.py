@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseRedirect
-from django.utils.html import format_html
+from django.middleware.csrf import get_token
+from django.utils.html import format_html, format_html_join
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
 from unfold.admin import TabularInline as UnfoldTabularInline
 
@@ -60,6 +62,21 @@ def back(request: HttpRequest, default: str) -> HttpResponseRedirect:
     target = request.POST.get("next") or request.headers.get("Referer", "")
     safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
     return HttpResponseRedirect(target if target and safe else default)
+
+
+def undo_button(request: HttpRequest, address: str, **values: Any) -> SafeString:
+    """Return a button for a message that posts these values to an address, to undo what the message tells."""
+    from django.utils.translation import gettext as _
+
+    hidden = format_html_join("", '<input type="hidden" name="{}" value="{}">', values.items())
+    return format_html(
+        '<form method="post" action="{}" class="newss-undo"><input type="hidden" name="csrfmiddlewaretoken" value="{}">'
+        '{}<button type="submit" class="newss-button">{}</button></form>',
+        address,
+        get_token(request),
+        hidden,
+        _("Undo"),
+    )
 
 
 def tell_started(request: HttpRequest, run: Run, *, created: bool) -> None:

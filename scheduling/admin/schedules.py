@@ -16,6 +16,7 @@ from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.functional import Promise
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
@@ -23,7 +24,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from scheduling.admin import coming_up, preview, steps
-from scheduling.admin.base import TabularInline, back, person, require, tell_started
+from scheduling.admin.base import TabularInline, back, person, require, tell_started, undo_button
 from scheduling.admin.schedule_form import ScheduleForm, parameter_field
 from scheduling.admin.schedule_rows import (
     ORDERINGS,
@@ -33,6 +34,7 @@ from scheduling.admin.schedule_rows import (
     ScheduleChangeList,
     bars,
 )
+from scheduling.admin.steps import named_in
 from scheduling.admin.versions import CHANGE, VersionsAdmin
 from scheduling.jobs import registry
 from scheduling.models import FollowUp, Schedule
@@ -87,7 +89,7 @@ class ScheduleAdmin(VersionsAdmin):
     ordering = ("name",)
     list_per_page = 25
     show_full_result_count = False
-    actions = ("run_many", "enable_many", "disable_many", "pause_many", "resume_many")
+    actions: Any = ("run_many", "enable_many", "disable_many", "pause_many", "resume_many", "duplicate_many")
     inlines = (FollowUpInline,)
     list_before_template = "scheduling/row_form.html"
     autocomplete_fields = ("tags",)
@@ -175,6 +177,23 @@ class ScheduleAdmin(VersionsAdmin):
         text = ngettext("%d schedule resumed.", "%d schedules resumed.", count) % count
         self.message_user(request, text, messages.SUCCESS if count else messages.WARNING)
 
+    @admin.action(description=_("Duplicate"), permissions=["add"])
+    def duplicate_many(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> HttpResponse | None:
+        """Make a disabled copy of each chosen schedule; of a single one, go to its form."""
+        copies = [schedule.duplicate() for schedule in queryset]
+        for copy in copies:
+            self.log_addition(request, copy, [{"added": {}}])
+        text = ngettext("%d copy is made; it is disabled.", "%d copies are made; they are disabled.", len(copies))
+        self.message_user(request, text % len(copies), messages.SUCCESS)
+        return HttpResponseRedirect(copies[0].get_absolute_url()) if len(copies) == 1 else None
+
+    @method_decorator(require_POST)
+    def switch_back_view(self, request: HttpRequest) -> HttpResponse:
+        """Undo a switch of many: give those named in `ids` the value in `enabled`."""
+        require(request, CHANGE)
+        self._switch_many(request, named_in(request), enabled=request.POST.get("enabled") == "1")
+        return HttpResponseRedirect(reverse("admin:scheduling_schedule_changelist"))
+
     def _switch_many(self, request: HttpRequest, queryset: QuerySet[Schedule], *, enabled: bool) -> None:
         changed = list(queryset.exclude(enabled=enabled))
         Schedule.objects.filter(pk__in=[schedule.pk for schedule in changed]).update(enabled=enabled)
@@ -185,7 +204,12 @@ class ScheduleAdmin(VersionsAdmin):
             if enabled
             else ("%d schedule disabled.", "%d schedules disabled.")
         )
-        self.message_user(request, ngettext(one, many, len(changed)) % len(changed), messages.SUCCESS)
+        text = ngettext(one, many, len(changed)) % len(changed)
+        if changed:
+            ids = ",".join(str(schedule.pk) for schedule in changed)
+            back_to = reverse("admin:scheduling_schedule_switch_back")
+            text = format_html("{} {}", text, undo_button(request, back_to, ids=ids, enabled=int(not enabled)))
+        self.message_user(request, text, messages.SUCCESS)
 
     def _log_switch(self, request: HttpRequest, schedule: Schedule, *, enabled: bool) -> None:
         self.log_change(request, schedule, _t("Enabled.") if enabled else _t("Disabled."))
@@ -304,6 +328,8 @@ class ScheduleAdmin(VersionsAdmin):
             path("choices/", view(self.choices_view), name="scheduling_schedule_choices"),
             path("coming-up/", view(coming_up.view), name="scheduling_coming_up"),
             path("pause/", view(steps.pause), name="scheduling_schedule_pause"),
+            path("resume/", view(steps.resume_many), name="scheduling_schedule_resume_many"),
+            path("switch-back/", view(self.switch_back_view), name="scheduling_schedule_switch_back"),
             path("hold/", view(steps.hold), name="scheduling_hold"),
             path("<int:schedule_id>/run-with/", view(steps.run_with), name="scheduling_schedule_run_with"),
             path("<int:schedule_id>/resume/", view(steps.resume), name="scheduling_schedule_resume"),

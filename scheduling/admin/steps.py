@@ -9,18 +9,20 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 from unfold import widgets
 
-from scheduling.admin.base import back, person, require, tell_started
+from scheduling.admin.base import back, person, require, tell_started, undo_button
 from scheduling.admin.fields import ZonedDateTimeField, in_unfolds_look
 from scheduling.admin.schedule_form import choices_address
 from scheduling.jobs import registry
@@ -108,9 +110,14 @@ def pause(request: HttpRequest) -> HttpResponse:
         raise Http404(_t("There is no such schedule."))
     form = PauseForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
+        # What was paused before would lose its reason if it were resumed again.
+        fresh = ",".join(str(schedule.pk) for schedule in schedules if not schedule.is_paused())
         for schedule in schedules:
             schedule.pause(person(request), form.cleaned_data["reason"], form.cleaned_data["until"])
         text = ngettext("%d schedule is paused.", "%d schedules are paused.", len(schedules)) % len(schedules)
+        if fresh:
+            button = undo_button(request, reverse("admin:scheduling_schedule_resume_many"), ids=fresh)
+            text = format_html("{} {}", text, button)
         messages.success(request, text)
         return HttpResponseRedirect(reverse("admin:scheduling_schedule_changelist"))
     return _page(
@@ -121,6 +128,21 @@ def pause(request: HttpRequest) -> HttpResponse:
         intro=_t("No due time becomes a run until it is resumed. What runs now goes on; it can still be run by hand."),
         submit=_t("Pause"),
     )
+
+
+def named_in(request: HttpRequest) -> QuerySet[Schedule]:
+    """Return the schedules that the posted `ids` (primary keys with commas) name."""
+    keys = [int(key) for key in request.POST.get("ids", "").split(",") if key.isdecimal() and len(key) < 19]
+    return Schedule.objects.filter(pk__in=keys)
+
+
+@require_POST
+def resume_many(request: HttpRequest) -> HttpResponse:
+    """End the pause of the schedules that `ids` names."""
+    require(request, PAUSE)
+    count = sum(schedule.resume(person(request)) for schedule in named_in(request))
+    messages.success(request, ngettext("%d schedule resumed.", "%d schedules resumed.", count) % count)
+    return HttpResponseRedirect(reverse("admin:scheduling_schedule_changelist"))
 
 
 @require_POST

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Any
 from zoneinfo import available_timezones
 
@@ -338,6 +339,27 @@ class Schedule(Pausable):
     def job_id(self) -> str:
         """Return the id of the APScheduler job that is derived from this schedule."""
         return f"{JOB_ID_PREFIX}{self.pk}"
+
+    @transaction.atomic
+    def duplicate(self) -> Schedule:
+        """Save a copy under a free name with the same tags and predecessors, disabled, not paused; return it."""
+        from scheduling.models.follow_up import FollowUp
+
+        left = ("id", "name", "enabled", "created_at", "version", *(f.name for f in Pausable._meta.concrete_fields))
+        fields = [field for field in self._meta.concrete_fields if field.name not in left]
+        values = {field.attname: getattr(self, field.attname) for field in fields}
+        copy = Schedule.objects.create(**values, name=self._free_name(), enabled=False)
+        copy.tags.set(self.tags.all())
+        for one in FollowUp.objects.filter(successor=self):
+            FollowUp.objects.create(predecessor_id=one.predecessor_id, successor=copy, on=one.on)
+        return copy
+
+    def _free_name(self) -> str:
+        """Return "NAME (copy)" or, where that is taken, with a number."""
+        words = gettext("copy")
+        endings = (f" ({words}{f' {number}' if number > 1 else ''})" for number in count(1))
+        names = (f"{self.name[: 200 - len(ending)]}{ending}" for ending in endings)
+        return next(name for name in names if not Schedule.objects.filter(name=name).exists())
 
     def clean(self) -> None:
         """Check what the fields must be together; every message stands at the field that caused it.

@@ -17,7 +17,17 @@ from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
 from scheduling.jobs import registry
-from scheduling.models import Cause, InstanceState, Run, RunStatus, Schedule, SchedulerInstance, ScheduleState, Tag
+from scheduling.models import (
+    Cause,
+    FollowUp,
+    InstanceState,
+    Run,
+    RunStatus,
+    Schedule,
+    SchedulerInstance,
+    ScheduleState,
+    Tag,
+)
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -462,3 +472,72 @@ def test_the_list_is_searched_by_what_the_jobs_would_do(admin_client: Client) ->
     factories.schedule(name="Second", job="echo", parameters={"text": "airport"})
     page = admin_client.get("/admin/scheduling/schedule/?q=harbour").content.decode()
     assert "First" in page and "Second" not in page
+
+
+def act(client: Client, action: str, *schedules: Schedule) -> Any:
+    keys = [schedule.pk for schedule in schedules]
+    data = {"action": action, "_selected_action": keys}
+    return client.post("/admin/scheduling/schedule/", data, follow=True)
+
+
+def undo(client: Client, page: str) -> Any:
+    """Press the button *Undo* of the message on a page."""
+    form = re.search(r'<form method="post" action="([^"]+)" class="newss-undo">(.*?)</form>', page, re.DOTALL)
+    assert form, "the message offers Undo"
+    values = re.findall(r'name="(\w+)" value="([^"]*)"', form[2])
+    return client.post(form[1], dict(values), follow=True)
+
+
+def test_enabling_disabling_and_pausing_many_can_be_undone(admin_client: Client) -> None:
+    on, off = factories.schedule(name="On"), factories.schedule(name="Off", enabled=False)
+    page = act(admin_client, "disable_many", on, off).content.decode()
+    assert not Schedule.objects.filter(enabled=True).exists()
+    undo(admin_client, page)
+    assert list(Schedule.objects.filter(enabled=True)) == [on], "only what was changed is changed back"
+    off.pause(None, "an older reason")
+    address = f"/admin/scheduling/schedule/pause/?ids={on.pk},{off.pk}"
+    page = admin_client.post(address, {"reason": "a new one"}, follow=True).content.decode()
+    assert Schedule.objects.paused(timezone.now()).count() == 2
+    undo(admin_client, page)
+    assert list(Schedule.objects.paused(timezone.now())) == [off]
+
+
+def test_undo_needs_the_permission_of_what_it_does(client: Client) -> None:
+    schedule = factories.schedule()
+    client.force_login(factories.user("scheduling.view_schedule"))
+    for name in ("switch_back", "resume_many"):
+        address = reverse(f"admin:scheduling_schedule_{name}")
+        assert client.post(address, {"ids": str(schedule.pk), "enabled": "0"}).status_code == 403
+        assert client.get(address).status_code == 405
+    schedule.refresh_from_db()
+    assert schedule.enabled
+
+
+def test_a_duplicate_is_a_disabled_copy_under_a_free_name(admin_client: Client) -> None:
+    first = factories.schedule(name="First")
+    schedule = factories.schedule(name="Front pages", job="echo", parameters={"text": "x"}, interval_seconds=77)
+    schedule.tags.add(Tag.objects.create(name="daily"))
+    FollowUp.objects.create(predecessor=first, successor=schedule)
+    schedule.pause(None, "held")
+    page = act(admin_client, "duplicate_many", schedule)
+    copy = Schedule.objects.get(name="Front pages (copy)")
+    assert page.redirect_chain[-1][0] == copy.get_absolute_url()
+    assert (copy.enabled, copy.is_paused()) == (False, False)
+    assert (copy.job, copy.parameters, copy.interval_seconds) == ("echo", {"text": "x"}, 77)
+    assert [tag.name for tag in copy.tags.all()] == ["daily"]
+    assert [one.predecessor for one in copy.follows.all()] == [first]
+    act(admin_client, "duplicate_many", first, schedule)
+    assert set(Schedule.objects.values_list("name", flat=True)) >= {"First (copy)", "Front pages (copy 2)"}
+
+
+def test_chosen_schedules_are_exported_as_a_file_that_can_be_imported(admin_client: Client) -> None:
+    from scrapers.transfer import Fate, from_text, load
+
+    kept, other = factories.schedule(name="Kept", job="echo", parameters={"text": "x"}), factories.schedule()
+    answer = act(admin_client, "export_schedules", kept)
+    data = from_text(answer.content.decode())
+    assert [entry["name"] for entry in data["schedules"]] == ["Kept"]
+    Schedule.objects.all().delete()
+    assert [line.fate for line in load(data)] == [Fate.NEW]
+    assert Schedule.objects.get().parameters == {"text": "x"}
+    assert other.name not in answer.content.decode()
