@@ -42,18 +42,18 @@ class ExecutionLog(threading.Thread):
     def __init__(self) -> None:
         super().__init__(name="executions", daemon=True)
         self._lock = threading.Lock()
-        self._events: list[DjangoJobExecution] = []
+        self._events: list[tuple[Any, datetime]] = []
         self._ended = threading.Event()
 
     def listen(self, event: Any) -> None:
         """Note an event (an APScheduler listener; quick, whatever the database does)."""
-        times = getattr(event, "scheduled_run_times", None) or [event.scheduled_run_time]
         now = timezone.now()
-        rows = [_row(event, moment, now) for moment in times]
         with self._lock:
-            self._events += rows
+            self._events.append((event, now))
             if len(self._events) > KEEP:
-                logger.error("%s execution rows are dropped: the database is away.", len(self._events) - KEEP)
+                logger.error(
+                    "%s events for execution rows are dropped: the database is away.", len(self._events) - KEEP
+                )
                 del self._events[:-KEEP]
 
     def stop(self) -> None:
@@ -77,7 +77,8 @@ class ExecutionLog(threading.Thread):
             noted, self._events = self._events, []
         if not noted:
             return
-        latest = {(row.job_id, row.run_time): row for row in noted}
+        rows = (_row(event, moment, now) for event, now in noted for moment in _run_times(event))
+        latest = {(row.job_id, row.run_time): row for row in rows}
         try:
             self._write(latest.values())
         except DatabaseAway as error:
@@ -99,6 +100,10 @@ class ExecutionLog(threading.Thread):
                     unique_fields=["job_id", "run_time"],
                     update_fields=["status", "duration", "finished", "exception", "traceback"],
                 )
+
+
+def _run_times(event: Any) -> list[datetime]:
+    return getattr(event, "scheduled_run_times", None) or [event.scheduled_run_time]
 
 
 def _row(event: Any, run_time: datetime, now: datetime) -> DjangoJobExecution:

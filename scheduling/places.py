@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models.base import ModelState
 
 from scheduling.executors import Executor
@@ -71,7 +71,7 @@ class ClaimedRun(NamedTuple):
             instance_id=self.instance_id,
         )
         run._state = ModelState()
-        run._state.adding, run._state.db = False, connection.alias
+        run._state.adding, run._state.db = False, DEFAULT_DB_ALIAS
         return run
 
 

@@ -235,11 +235,9 @@ def _overlap(schedule: Schedule, chosen: Sequence[datetime], active: Active | No
     them.
     """
     room, reason, wait = len(chosen), "", ""
-    if active is not None:
+    if active is not None and schedule.concurrency_policy != ConcurrencyPolicy.ALLOW:
         wait = _("Waits until run %(run)s of the same schedule has ended.") % {"run": active.oldest}
     match schedule.concurrency_policy:
-        case ConcurrencyPolicy.ALLOW:
-            wait = ""
         case ConcurrencyPolicy.FORBID if active is not None:
             room = 0
             reason = _("Skipped: run %(run)s of this schedule had not ended yet.") % {"run": active.oldest}

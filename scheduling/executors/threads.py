@@ -44,8 +44,10 @@ MOST_AT_ONCE = 10_000
 """So many runs are taken from one fire at most, free threads aside."""
 PATIENCE_SECONDS = 2.0
 """So many seconds of runs that are known to be short may be before one that was claimed ahead."""
-PACE_MEMORY = 0.95
-"""How much of what a job took before counts at each of its runs; the rest is what it took this time."""
+PACE_RUNS = 500
+"""Over so many runs of a job the time that one takes is averaged: in a burst, threads wait for one another."""
+WRITER_WAITS_SECONDS = 0.5
+"""As long ends are not written while more than `CHUNK` runs wait to begin: those go first."""
 RETRY_SECONDS = 1.0
 """Seconds before ends are written again when the database was away."""
 
@@ -65,8 +67,9 @@ class ThreadExecutor(Executor):
         #: Done, their end is being written.
         self._ending: dict[int, Run] = {}
         self._contexts: dict[int, RunContext] = {}
-        #: Seconds that a run of each job takes one of the threads, the latest ones counting most.
+        #: Seconds that a run of each job takes one of the threads, the latest ones counting most, and of how many runs.
         self._pace: dict[str, float] = {}
+        self._known: dict[str, tuple[int, float]] = {}
         #: Quick runs that have ended since the last batch was handed over, when that was, and whether it is going on.
         self._quick = 0
         self._batch_at = 0.0
@@ -134,7 +137,7 @@ class ThreadExecutor(Executor):
             return None
         with self._lock:
             free = max(0, self.limit - len(self._executing) - len(self._waiting))
-            seconds = self._threads_seconds(LONGEST_AHEAD_SECONDS)
+            seconds = self._threads_seconds(PATIENCE_SECONDS)
             seconds -= sum(self._pace.get(run.job, 0.0) for run, _at in self._waiting.values())
             return Room(free, MOST_AT_ONCE - len(self._waiting), seconds, dict(self._pace))
 
@@ -204,13 +207,17 @@ class ThreadExecutor(Executor):
             # The sweep for runs without an executor ends this one.
             logger.exception("Run %s could not be executed.", run.pk)
         # Errors may have left the connection unusable; the next run makes its own.
-        connection.close()
+        if connection.connection is not None:
+            connection.close()
         with self._lock:
             _run, begun = self._executing.pop(run.pk)
             self._contexts.pop(run.pk, None)
             seconds = time.monotonic() - begun
             self._quick += seconds <= QUICK_SECONDS
-            self._pace[run.job] = seconds + PACE_MEMORY * (self._pace.get(run.job, seconds) - seconds)
+            count, mean = self._known.get(run.job, (0, 0.0))
+            count = min(count + 1, PACE_RUNS)
+            mean += (seconds - mean) / count
+            self._known[run.job], self._pace[run.job] = (count, mean), mean
             if finished is not None:
                 self._ending[run.pk] = run
         if finished is None:
@@ -223,6 +230,9 @@ class ThreadExecutor(Executor):
         ends: list[Finished | None] = []
         while None not in ends:
             ends = [self._finished.get()]
+            until = time.monotonic() + WRITER_WAITS_SECONDS
+            while len(self._waiting) > CHUNK and time.monotonic() < until:
+                time.sleep(0.02)
             with contextlib.suppress(Empty):
                 while len(ends) < CHUNK:
                     ends.append(self._finished.get_nowait())

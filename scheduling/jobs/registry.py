@@ -111,9 +111,12 @@ class Job:
         }
 
     def _unknown(self, parameters: dict[str, Any]) -> dict[str, list[str]]:
+        unknown = [key for key in parameters if key not in self.form.base_fields]
+        if not unknown:
+            return {}
         known = ", ".join(self.form.base_fields) or _("none")
         message = _("Unknown parameter; the known ones are: %(known)s.") % {"known": known}
-        return {key: [message] for key in parameters if key not in self.form.base_fields}
+        return {key: [message] for key in unknown}
 
 
 class Registry:
