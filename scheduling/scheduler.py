@@ -5,6 +5,7 @@ Its other stores (housekeeping, and whatever listeners and jobs people add) go o
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -49,6 +50,7 @@ class FireScheduler(BlockingScheduler):  # type: ignore[misc]
         self._fired = fired
         self._changed = True
         self._full_sync = True
+        self._warm = False
         self._store = ScheduleJobStore(epoch, places)
         self._sync = Sync(self, self._store)
         self.add_jobstore(self._store, STORE)
@@ -121,13 +123,31 @@ class FireScheduler(BlockingScheduler):  # type: ignore[misc]
         changed, full = self._changed, self._full_sync
         self._changed = self._full_sync = False
         try:
-            if full:
+            if full and not self._warm:
+                self._warm_up(now)
+            elif full:
                 self._sync.everything(now)
             elif changed:
                 self._sync.changes(now)
         except Exception:
             self._changed, self._full_sync = True, full or self._full_sync
             raise
+
+    def _warm_up(self, now: datetime) -> None:
+        """Bring everything into step for the first time.
+
+        The schedules that are read stay for good. Python's search for cycles leaves them out from here on: walking
+        through thousands of them again and again took a fifth of each fire.
+        """
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            self._sync.everything(now)
+            self._warm = True
+        finally:
+            gc.freeze()
+            if enabled:
+                gc.enable()
 
     def _process_other_stores(self) -> float:
         wait = super()._process_jobs()

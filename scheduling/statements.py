@@ -162,6 +162,7 @@ def as_text(moment: datetime | None) -> str | None:
     return None if adapted is None else str(adapted)
 
 
+@lru_cache(maxsize=10_000)
 def as_utc(value: datetime | str) -> datetime:
     """Return the UTC time of a raw value; SQLite's cursors give text or naive times."""
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
