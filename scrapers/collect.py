@@ -26,13 +26,14 @@ from scrapers.assemble import full_text, page_of_item
 from scrapers.database import DatabaseThread
 from scrapers.extract.page import Page
 from scrapers.fetch.client import Answer, Fetcher, Tally
-from scrapers.fetch.failures import CollectError, FailureClass
+from scrapers.fetch.failures import NETWORK, CollectError, FailureClass
 from scrapers.fetch.rendering import Renderer, missing
 from scrapers.health import Finding, Trouble, looks_new
 from scrapers.ingest import Entry, Outcome, Status
 from scrapers.kinds import Item, Listing, NotModified, Poll, registry
 from scrapers.kinds.reading import in_encoding
 from scrapers.models import Facts, ResultStatus, Source, SourceMove, SourceResult
+from scrapers.outage import Outage
 from scrapers.pool import ExtractPool
 from scrapers.query import Document, Query
 from scrapers.source_settings import resolve_all
@@ -118,6 +119,7 @@ class Collection:
         self._storage = storage(self._database)
         self._totals: Counter[str] = Counter()
         self._done = 0
+        self._doubtful: list[tuple[Source, dict[str, Any]]] = []
 
     async def run(self) -> list[SourceResult]:
         """Collect; the results of the sources that were begun."""
@@ -128,6 +130,7 @@ class Collection:
             settings = await self._database.run(resolve_all, self._sources)
             self._settings = dict(zip([source.pk for source in self._sources], settings, strict=True))
             async with Fetcher(self._database) as self._fetcher, Renderer(self._fetcher) as self._renderer:
+                self._outage = Outage(self._fetcher)
                 return await self._all_sources()
         finally:
             await self._storage.close()
@@ -160,7 +163,7 @@ class Collection:
             error: CollectError | None = None
             status = ResultStatus.FAILED
             try:
-                status = await self._collect(progress)
+                status = await self._collect_online(progress)
                 error = progress.all_failed()
             except asyncio.CancelledError:
                 status = ResultStatus.CANCELLED
@@ -177,6 +180,26 @@ class Collection:
             result = await self._storage.save(result)
             self._report(result)
             return result
+
+    async def _collect_online(self, progress: Progress) -> ResultStatus:
+        """Collect; where it is our own connection that fails, wait for it and try once more, and blame nobody."""
+        try:
+            status = await self._collect(progress)
+        except CollectError as error:
+            self._outage.note(progress.source, error)
+            if error.failure not in NETWORK or not await self._outage.is_ours():
+                raise
+            self._context.log(_t("Our own connection fails; polling waits."), logging.WARNING)
+            while self._doubtful:
+                await self._storage.forgive(*self._doubtful.pop())
+            online = await self._outage.wait()
+            await self._fetcher.forget_network_failures()
+            if not online:
+                sentence = _t("Our own connection fails: most sources and the control addresses do not answer.")
+                raise CollectError(FailureClass.OFFLINE, sentence, counted=False) from error
+            status = await self._collect(progress)
+        self._outage.note(progress.source, None)
+        return status
 
     async def _collect(self, progress: Progress) -> ResultStatus:
         """Poll a source, deal with each of its items, and note what the next poll may rely on."""
@@ -237,6 +260,9 @@ class Collection:
         if error.failure is FailureClass.NO_QUERY:
             return
         if error.counted:
+            if error.failure in NETWORK:
+                # Should it turn out to be our own connection, this is taken back.
+                self._doubtful.append((source, source.failures()))
             await self._storage.failed(source, error)
         elif error.retry_after:
             await self._storage.hold_off(source, error.retry_after)
@@ -290,7 +316,9 @@ class Collection:
         self, progress: Progress, entries: Sequence[Entry], statuses: list[Status]
     ) -> list[Status]:
         """Return what is known of entries; where most of a known source look new at once, their titles decide."""
-        unknown = [place for place, status in enumerate(statuses) if status.outcome is None and status.refresh is None]
+        # Those of the last days are taken for duplicates by their titles already.
+        other = (None, Outcome.DUPLICATE)
+        unknown = [place for place, found in enumerate(statuses) if found.outcome in other and found.refresh is None]
         if not looks_new(progress.caught_up, len(entries), len(unknown)):
             return statuses
         keys = {entries[place].title_hash for place in unknown}

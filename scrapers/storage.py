@@ -66,6 +66,10 @@ class Storage:
     async def _move(self, source: Source) -> SourceMove | None:
         return await self._database.run(SourceMove.objects.move, source) if source.moving_seen else None
 
+    async def forgive(self, source: Source, failures: dict[str, Any]) -> None:
+        """Take back a failure that was none of the source's (`Source.forgive`)."""
+        await self._database.run(source.forgive, failures)
+
     async def hold_off(self, source: Source, pause: timedelta) -> None:
         """Leave a source alone for a while (`Source.hold_off`)."""
         await self._database.run(source.hold_off, pause)

@@ -99,6 +99,9 @@ class Rehearsal(Storage):
     async def not_modified(self, source: Source, facts: Facts) -> None:
         """Note nothing."""
 
+    async def forgive(self, source: Source, failures: dict[str, Any]) -> None:
+        """Note nothing."""
+
     async def hold_off(self, source: Source, pause: timedelta) -> None:
         """Note nothing."""
 

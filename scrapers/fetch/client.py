@@ -25,7 +25,7 @@ from scrapers.database import DatabaseThread
 from scrapers.extract.addresses import to_wire
 from scrapers.fetch import robots, slots
 from scrapers.fetch.body import ACCEPT_ENCODING, read_limited, too_big
-from scrapers.fetch.failures import CollectError, FailureClass, classify, status_error
+from scrapers.fetch.failures import NETWORK, CollectError, FailureClass, classify, status_error
 from scrapers.fetch.identity import ANONYMOUS, Identity
 from scrapers.fetch.safety import check_name, safe_socket
 from scrapers.fetch.validators import conditional_headers, fresh_for, retry_after, validators_of
@@ -218,7 +218,31 @@ class Fetcher:
         except Exception as error:
             raise classify(error, host) from error
 
+    async def forget_network_failures(self) -> None:
+        """Ask again for each robots.txt that could not be had for a reason that may have been our own connection's."""
+        tasks = [task for task in self._hosts.values() if task.done() and not task.cancelled() and not task.exception()]
+        for known in [task.result() for task in tasks]:
+            if known.host.robots_failure in NETWORK:
+                known.host.robots_expires_at, known.robots = None, None
+                await self._database.run(_save_robots, known.host)
+
+    async def answers(self, url: str) -> bool:
+        """Tell whether a control address answers, with any status; it is asked without robots.txt and slots."""
+        try:
+            async with (
+                asyncio.timeout(conf.connect_seconds()),
+                self._session.head(URL(_to_wire(url), encoded=True), allow_redirects=False),
+            ):
+                return True
+        except Exception as error:
+            logger.info("The control address %s does not answer: %s", url, classify(error, url).sentence)
+            return False
+
     def _answer(self, known: _Known, url: str, raw: _Raw, moved_to: str, *, conditional: bool) -> Answer:
+        if is_challenge(raw.headers, raw.body):
+            sentence = _t("%(host)s answered with a page that wants to see a browser with a person before it.")
+            values = {"host": known.host.host}
+            raise CollectError(FailureClass.CHALLENGE, sentence % values, http_status=raw.status)
         if not (200 <= raw.status < 300 or (raw.status == 304 and conditional)):
             raise status_error(raw.status, known.host.host, retry_after(raw.headers))
         tag, modified = validators_of(raw.headers)
@@ -362,6 +386,18 @@ class Fetcher:
     def _check_cool_down(self, host: Host) -> None:
         if host.cool_down_until and host.cool_down_until > timezone.now():
             raise slots.cooling_error(host)
+
+
+def is_challenge(headers: Mapping[str, str], body: bytes) -> bool:
+    """Tell whether an answer is a challenge page, by what its makers document or only such pages hold.
+
+    Cloudflare sends `cf-mitigated: challenge`, AWS WAF `x-amzn-waf-action`; Cloudflare's page defines `_cf_chl_opt`.
+    """
+    if headers.get("cf-mitigated", "").lower() == "challenge":
+        return True
+    if headers.get("x-amzn-waf-action", "").lower() in ("challenge", "captcha"):
+        return True
+    return "html" in headers.get("Content-Type", "").lower() and b"_cf_chl_opt" in body[:65536]
 
 
 def _to_wire(url: str) -> str:
