@@ -26,7 +26,8 @@ PAGE = "<html><body><article><h1>Story {0}</h1>" + "<p>Some words about story {0
 def feed(server: LocalServer, *numbers: int, path: str = "/feed", mark: str = "", ttl: str = "") -> str:
     """Let a server have a feed with some stories; return it."""
     items = "".join(
-        f"<item><title>Story number {n}</title><guid>{mark}{n}</guid><link>{server.url(f'/{mark}s{n}')}</link></item>"
+        f"<item><title>What the harbour of Carrow saw on day {n} of spring</title><guid>{mark}{n}</guid>"
+        f"<link>{server.url(f'/{mark}s{n}')}</link></item>"
         for n in numbers
     )
     for n in numbers:
@@ -108,7 +109,7 @@ def test_a_known_feed_that_looks_new_is_matched_by_its_titles(
     feed(server, 1, 2, 3, 4, 5, 7, mark="x")
     server.asked.clear()
     again = collect_news().of("Paper")
-    assert (again.known, again.new) == (5, 1)
+    assert (again.known, again.new) == (5, 1), again.sentence()
     assert server.paths() == ["/feed", "/xs7"], "what is known by its title is not read again"
     assert Source.objects.get().trouble == Trouble.LOOKS_NEW
 
