@@ -25,8 +25,8 @@ from scrapers.opml import NAME_LENGTH, free_name
 
 logger = logging.getLogger(__name__)
 
-SECONDS = 40.0
-"""How long a discovery may take; what it has by then is shown."""
+SECONDS = 25.0
+"""How long a discovery may take; what it has by then is shown. Web servers give a request some 30 s."""
 MAX_LOOKED_AT = 16
 """Addresses that are fetched for one discovery, besides the one that was given."""
 ACCEPT = (

@@ -30,7 +30,7 @@ from scrapers.storage import Storage
 
 ARTICLES = 10
 """How many items a rehearsal looks at."""
-SECONDS = 40.0
+SECONDS = 25.0
 """How long a rehearsal in the admin may take; what it has by then is shown."""
 VALUES_SHOWN = 20
 """How many texts of a selector are shown."""

@@ -61,6 +61,8 @@ class Command(BaseCommand):
                 raise CommandError(str(error)) from error
             except ValidationError as error:
                 raise CommandError(" ".join(error.messages)) from error
+            except KeyboardInterrupt as error:
+                raise CommandError("Interrupted.", returncode=130) from error
         if not json:
             self.stdout.write(sentence)
 
