@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from scheduling.jobs import registry
-from scheduling.models import Schedule, Tag
+from scheduling.jobs import RunContext, registry
+from scheduling.models import Cause, Schedule, Tag
 from scrapers.models import ResultStatus, Source, SourceResult
+from scrapers.polling import Pace
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -162,3 +164,14 @@ def test_what_failed_can_be_run_again_alone() -> None:
             run=run, source=source, source_name="x", status=ResultStatus.FAILED, failure_class="timeout", error="x"
         )
     assert registry.failed_only(run) == {"sources": [bad.pk], "tags": [], "query": "harbour"}
+
+
+def test_a_scheduled_run_without_a_source_that_is_due_says_so(sources: list[Source]) -> None:
+    Source.objects.update(pace=Pace.INTERVAL, interval_minutes=60)
+    for source in Source.objects.all():
+        source.begin_poll(timezone.now())
+    schedule = factories.schedule(job=NAME)
+    run = factories.running(job=NAME, schedule=schedule, cause=Cause.SCHEDULE, scheduled_for=timezone.now())
+    result = registry.get(NAME).function(RunContext(run))
+    assert result is not None
+    assert result.nothing_due and "Nothing due" in result.outcome
