@@ -45,11 +45,13 @@ def test_a_schedule_is_made_with_the_preview_beside_it(visit: Visit) -> None:
     page.locator("#id_crontab").fill("30 6 * * 1-5")
     expect(page.locator("#newss-preview")).to_contain_text("At 06:30 on Monday through Friday")
     page.locator("#id_crontab").fill("61 6 * * *")
-    page.locator("[name=_save]").click()
+    with page.expect_navigation():
+        page.locator("[name=_save]").click()
     expect(page.locator("#id_name")).to_have_value("Morning press")
     expect(page.locator("#id_crontab")).to_have_value("61 6 * * *")
     page.locator("#id_crontab").fill("30 6 * * 1-5")
-    page.locator("[name=_save]").click()
+    with page.expect_navigation():
+        page.locator("[name=_save]").click()
     expect(page.get_by_text("At 06:30 on Monday through Friday").first).to_be_visible()
     assert Schedule.objects.get().crontab == "30 6 * * 1-5"
 

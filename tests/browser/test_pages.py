@@ -37,8 +37,8 @@ PAGES = {
     "hosts": "/admin/scrapers/host/",
     "tags": "/admin/scheduling/tag/",
 }
-SHORT = [(1440, "light"), (390, "dark")]
-LONG = [(1440, "dark"), (390, "light")]
+SHORT = [(390, "dark")]
+LONG = [(1440, "light"), (1440, "dark"), (390, "light")]
 
 
 @pytest.fixture

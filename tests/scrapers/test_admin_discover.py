@@ -15,7 +15,7 @@ from scrapers.models.source import validate_source_url
 from tests import factories
 from tests.site import SiteServer
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.anydb]
 AT = "/admin/scrapers/source/"
 
 

@@ -16,7 +16,7 @@ from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.fetch.validators import retry_after
 from scrapers.models import Host
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.anydb]
 
 
 def failure_of(fetch: Any, url: str) -> CollectError:

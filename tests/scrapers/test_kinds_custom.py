@@ -12,7 +12,7 @@ from scrapers.kinds import Item, Scraper, registry, scraper
 from scrapers.models import Article, ResultStatus, Source
 from tests.scrapers.test_collect import page
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.anydb]
 
 
 def add(url: str, **options: Any) -> Source:

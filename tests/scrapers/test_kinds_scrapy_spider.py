@@ -14,6 +14,7 @@ from scrapers.models import Article, ResultStatus, Source
 from tests.scrapers.test_collect import page
 
 pytestmark = [
+    pytest.mark.anydb,
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(not scrapy_spider.is_installed(), reason="Scrapy is not installed"),
 ]
@@ -68,7 +69,10 @@ def test_it_connects_to_no_address_that_must_not_be_asked(
 
 @pytest.mark.parametrize(
     ("arguments", "failure", "words"),
-    [("die=yes", FailureClass.SPIDER, "spider failed"), ("hang=yes", FailureClass.TIMEOUT, "was killed")],
+    [
+        ("die=yes", FailureClass.SPIDER, "spider failed"),
+        pytest.param("hang=yes", FailureClass.TIMEOUT, "was killed", marks=pytest.mark.long),
+    ],
 )
 def test_one_that_dies_or_hangs_is_that_sources_failure(
     arguments: str, failure: str, words: str, site: Any, collect_news: Any

@@ -15,6 +15,7 @@ from tests.scrapers.test_newsworld import WORLD, World, is_polite, world
 __all__ = ["world"]
 
 pytestmark = [
+    pytest.mark.anydb,
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(not WORLD.is_dir(), reason="the news world is not here"),
 ]

@@ -52,7 +52,7 @@ def _outcome(answer: Any) -> str:
     return PLAINLY if answer.methods.get("text") == "seen text" else answer.text
 
 
-@pytest.mark.parametrize("way", ["hang", "crash", "expression"])
+@pytest.mark.parametrize("way", ["hang", "crash", pytest.param("expression", marks=pytest.mark.long)])
 def test_a_page_that_hangs_or_crashes_takes_no_other_page_along(way: str) -> None:
     others = ["slow"] * 18  # Enough for one of them to be under way when the time of the one that hangs is over.
     assert read_all([way, *others, "a"]) == [PLAINLY, *others, "a"]
@@ -63,6 +63,7 @@ def test_two_pages_that_crash_are_both_blamed_and_nobody_else(settings: Any) -> 
     assert found == [PLAINLY, "a", "slow", PLAINLY]
 
 
+@pytest.mark.long
 def test_the_time_that_a_page_waits_for_a_process_is_not_its_own(settings: Any) -> None:
     settings.NEWSS_EXTRACT_PROCESSES = 1
     assert read_all(["hang", "slow"]) == [PLAINLY, "slow"]

@@ -13,7 +13,7 @@ from scrapers.models import Article
 from tests.scrapers.test_collect import PARAGRAPH, feed, item
 from tests.scrapers.test_source_settings import source
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.anydb]
 
 SCRIPT = """
 const add = text => {
