@@ -75,6 +75,7 @@ def test_each_kind_collects_all_outlets(way: str, world: World, collect_news: Ca
 
 
 @pytest.mark.skipif(not scrapy_spider.is_installed(), reason="Scrapy is not installed")
+@pytest.mark.long
 def test_a_spider_collects_an_outlet_politely(
     world: World, collect_news: Callable[..., Collected], settings: Any
 ) -> None:
