@@ -19,7 +19,6 @@ from django.utils.translation import ngettext
 from scheduling.jobs import JobError, JobForm, JobResult, RunContext, job
 from scheduling.models import Cause, Run, Tag
 from scrapers import query as queries
-from scrapers import retention  # noqa: F401  registers its job
 from scrapers.collect import collect, totals
 from scrapers.models import ResultStatus, Source, SourceResult
 from scrapers.polled_by import JOB
@@ -294,3 +293,7 @@ def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(names[:NAMES_SHOWN])
     more = len(names) - NAMES_SHOWN
     return _t("%(names)s and %(number)d more") % {"names": shown, "number": more} if more > 0 else shown
+
+
+# The job registered first is the one that the form of a new schedule begins with: never one that deletes.
+from scrapers import retention  # noqa: E402, F401  registers its job
