@@ -17,7 +17,8 @@ from protego import Protego
 
 from scrapers.database import DatabaseThread
 from scrapers.extract.addresses import normalise, to_wire
-from scrapers.fetch.client import Answer, Fetcher
+from scrapers.fetch.answers import Answer
+from scrapers.fetch.client import Fetcher
 from scrapers.fetch.failures import CollectError
 from scrapers.guesses import Guess, links_of_page, read_answer
 from scrapers.models import Host, Source

@@ -18,7 +18,7 @@ from django.core.exceptions import ValidationError
 from lxml.html import HtmlElement
 
 from scrapers.extract.addresses import is_fetchable, site_of
-from scrapers.fetch.client import Answer
+from scrapers.fetch.answers import Answer
 from scrapers.fetch.failures import CollectError
 from scrapers.kinds import Item, registry
 from scrapers.kinds.feed import FeedKind

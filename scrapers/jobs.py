@@ -19,9 +19,10 @@ from django.utils.translation import ngettext
 from scheduling.jobs import JobError, JobForm, JobResult, RunContext, job
 from scheduling.models import Cause, Run, Tag
 from scrapers import query as queries
-from scrapers.collect import collect, totals
+from scrapers.collect import collect
 from scrapers.models import ResultStatus, Source, SourceResult
 from scrapers.polled_by import JOB
+from scrapers.progress import totals
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User

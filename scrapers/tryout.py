@@ -18,11 +18,13 @@ from scheduling.jobs import RunContext
 from scheduling.models import Cause, Run
 from scrapers import query as queries
 from scrapers import selectors
-from scrapers.collect import PAGE_ACCEPT, Collection
+from scrapers.collect import Collection
 from scrapers.database import DatabaseThread
 from scrapers.drafts import Draft, Entry, Outcome, Status
-from scrapers.fetch.client import Answer, Fetcher
+from scrapers.fetch.answers import Answer
+from scrapers.fetch.client import Fetcher
 from scrapers.fetch.failures import CollectError, classify
+from scrapers.items import PAGE_ACCEPT
 from scrapers.kinds.listing import read_tree
 from scrapers.models import Article, Facts, ResultStatus, Source, SourceResult
 from scrapers.polled_by import JOB

@@ -21,7 +21,8 @@ from scrapers import conf
 from scrapers.fetch.failures import CollectError, FailureClass
 
 if TYPE_CHECKING:
-    from scrapers.fetch.client import Answer, Fetcher
+    from scrapers.fetch.answers import Answer
+    from scrapers.fetch.client import Fetcher
     from scrapers.fetch.identity import Identity
 
 logger = logging.getLogger(__name__)

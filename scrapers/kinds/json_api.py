@@ -17,7 +17,7 @@ from jmespath.exceptions import JMESPathError
 
 from scrapers.extract.names import clean_names
 from scrapers.extract.times import parse_time
-from scrapers.fetch.client import Answer
+from scrapers.fetch.answers import Answer
 from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.kinds.base import Item, Kind, Listing
 from scrapers.kinds.paging import PagesForm, pages, with_parameter

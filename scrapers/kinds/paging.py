@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from scrapers.fetch.client import Answer
+from scrapers.fetch.answers import Answer
 from scrapers.kinds.base import Listing
 from scrapers.kinds.forms import OptionsForm
 from scrapers.kinds.poll import Poll

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from scrapers.kinds.reading import in_encoding
 
 if TYPE_CHECKING:
-    from scrapers.fetch.client import Answer, Fetcher, Tally
+    from scrapers.fetch.answers import Answer, Tally
+    from scrapers.fetch.client import Fetcher
     from scrapers.fetch.identity import Identity
 
 P = ParamSpec("P")

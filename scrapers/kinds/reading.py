@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 from scrapers.extract.addresses import is_fetchable
 
 if TYPE_CHECKING:
-    from scrapers.fetch.client import Answer
+    from scrapers.fetch.answers import Answer
 
 _DOCTYPE = re.compile(rb"<!DOCTYPE[^>\[]*(\[.*?\]\s*)?>", re.IGNORECASE | re.DOTALL)
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")

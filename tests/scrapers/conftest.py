@@ -16,7 +16,8 @@ from django.utils import timezone
 from scheduling.jobs import JobError, JobResult, RunContext, registry
 from scheduling.models import Run, RunStatus
 from scrapers.database import DatabaseThread
-from scrapers.fetch.client import Answer, Fetcher
+from scrapers.fetch.answers import Answer
+from scrapers.fetch.client import Fetcher
 from scrapers.models import SourceResult
 from tests import factories
 from tests.site import SiteServer

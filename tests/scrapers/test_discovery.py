@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from scrapers.discovery import Candidate, discover, with_scheme
-from scrapers.fetch.client import Answer
+from scrapers.fetch.answers import Answer
 from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.guesses import read_answer
 from scrapers.models import Article, Source, SourceResult

@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scrapers.fetch.client import Answer
+from scrapers.fetch.answers import Answer
 from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.kinds import registry
 from scrapers.kinds.json_api import read_json

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from django.core.exceptions import ValidationError
 
-from scrapers.fetch.client import Answer
+from scrapers.fetch.answers import Answer
 from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.kinds import registry
 from scrapers.kinds.listing import read_listing

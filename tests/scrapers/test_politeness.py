@@ -11,7 +11,7 @@ from aiohttp import web
 from django.utils import timezone
 
 from scheduling.models import Cause
-from scrapers.fetch.client import is_challenge
+from scrapers.fetch.answers import is_challenge
 from scrapers.health import Trouble
 from scrapers.models import ResultStatus, Source, SourceMove
 from scrapers.models.move import MOVES_AFTER
