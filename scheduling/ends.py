@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from scheduling.models import Cause, FollowOn, FollowUp, Run, RunStatus, Schedule, ScheduleState
-from scheduling.models.run import RunQuerySet
+from scheduling.models.run_queries import RunQuerySet
 from scheduling.retries import Tries, next_attempt
 
 logger = logging.getLogger(__name__)
@@ -289,16 +289,12 @@ def _follow(run: Run, successor_id: int, now: datetime) -> None:
 
 
 def _skip(run: Run, successor: Schedule, now: datetime, sentence: str) -> None:
-    Run.objects.create(
-        schedule=successor,
-        schedule_name=successor.name,
-        job=successor.job,
-        parameters=successor.parameters,
-        executor=successor.executor,
+    Run.of(
+        successor,
         cause=Cause.FOLLOW_UP,
         parent=run,
         status=RunStatus.SKIPPED,
         queued_at=now,
         finished_at=now,
         outcome=sentence,
-    )
+    ).save()

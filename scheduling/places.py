@@ -21,7 +21,7 @@ from django.db.models.base import ModelState
 from scheduling.executors import Executor
 from scheduling.executors.base import Room
 from scheduling.models import Cause, Run, RunStatus, Schedule
-from scheduling.statements import COPIED
+from scheduling.models.run import FROM_SCHEDULE
 
 
 class Claim(NamedTuple):
@@ -56,7 +56,7 @@ class ClaimedRun(NamedTuple):
         values = run.__dict__
         values.update(_defaults())
         schedule = self.schedule.__dict__
-        for field, column in _copied():
+        for field, column in FROM_SCHEDULE.items():
             values[field] = schedule[column]
         values.update(
             id=self.pk,
@@ -108,9 +108,3 @@ class Places:
 @cache
 def _defaults() -> dict[str, Any]:
     return {name: value for name, value in Run().__dict__.items() if name != "_state"}
-
-
-@cache
-def _copied() -> list[tuple[str, str]]:
-    names = {field.name: field.attname for field in Run._meta.concrete_fields}
-    return [(names[field], column) for field, column in COPIED.items()]

@@ -41,12 +41,12 @@ def next_attempt(run: Run, schedule: Schedule | None, before: Tries, retryable: 
     if run.status == RunStatus.LOST:
         if not schedule.rerun_lost or before.recoveries >= MAX_RECOVERIES:
             return None
-        return _again(run, Cause.RECOVERY, now)
+        return run.next_attempt(cause=Cause.RECOVERY, queued_at=now)
     wanted = {RunStatus.FAILED: schedule.retry_failed, RunStatus.TIMED_OUT: schedule.retry_timed_out}
     if not retryable or not wanted.get(RunStatus(run.status), False) or before.retries >= schedule.max_retries:
         return None
     number = before.retries + 1
-    retry = _again(run, Cause.RETRY, now)
+    retry = run.next_attempt(cause=Cause.RETRY, queued_at=now)
     retry.not_before = now + back_off(schedule, run, number)
     retry.wait_reason = _("Retry %(number)d of %(of)d waits until %(until)s.") % {
         "number": number,
@@ -64,23 +64,3 @@ def back_off(schedule: Schedule, run: Run, number: int) -> timedelta:
     # 2 ** 31 s are 68 years: no longer delay can be asked for, and the power stays small.
     seconds = min(schedule.retry_delay_seconds * 2 ** min(number - 1, 31), schedule.retry_delay_max_seconds)
     return timedelta(seconds=seconds * (1 - SPREAD * share(f"{schedule.pk}:{run.pk}:{number}")))
-
-
-def _again(run: Run, cause: Cause, now: datetime) -> Run:
-    return Run(
-        schedule_id=run.schedule_id,
-        schedule_name=run.schedule_name,
-        job=run.job,
-        parameters=run.parameters,
-        executor=run.executor,
-        cause=cause,
-        requested_by_id=run.requested_by_id,
-        parent=run,
-        backfill_id=run.backfill_id,
-        scheduled_for=run.scheduled_for,
-        attempt=run.attempt + 1,
-        queued_at=now,
-        time_limit_seconds=run.time_limit_seconds,
-        kill_after_seconds=run.kill_after_seconds,
-        memory_limit_mb=run.memory_limit_mb,
-    )

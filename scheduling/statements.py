@@ -15,6 +15,7 @@ from django.db import connection
 from django.db.models.expressions import RawSQL
 
 from scheduling.models import Cause, Run
+from scheduling.models.run import FROM_SCHEDULE
 
 CHUNK = 1_000
 """Rows in one statement that names each: SQLite allows 32,766 parameters. Those of a fire are one JSON parameter."""
@@ -71,22 +72,6 @@ SELECT CAST(key AS INTEGER), value, 0 FROM json_each(%s) WHERE true
 ON CONFLICT (schedule_id) DO UPDATE SET fired = state.fired + excluded.fired
 """
 
-COPIED = {
-    "schedule": "id",
-    "schedule_name": "name",
-    **{
-        name: name
-        for name in (
-            "job",
-            "parameters",
-            "executor",
-            "time_limit_seconds",
-            "kill_after_seconds",
-            "memory_limit_mb",
-        )
-    },
-}
-"""What a run has from its schedule: field of the run, column of the schedule."""
 GIVEN = {
     "scheduled_for": ("timestamptz", "NULL"),
     "status": ("text", "'queued'"),
@@ -130,8 +115,8 @@ def insert_statement() -> tuple[str, list[tuple[str, Any]]]:
         if column.primary_key:
             continue
         columns.append(connection.ops.quote_name(str(column.column)))
-        if column.name in COPIED:
-            values.append(f"schedule.{connection.ops.quote_name(COPIED[column.name])}")
+        if column.attname in FROM_SCHEDULE:
+            values.append(f"schedule.{connection.ops.quote_name(FROM_SCHEDULE[column.attname])}")
         elif column.name in GIVEN:
             values.append(given(column.name))
         else:

@@ -18,7 +18,7 @@ from scheduling.admin import trigger_text
 from scheduling.admin.fields import SpanField, TextAsJSONField, ZonedDateTimeField, in_unfolds_look
 from scheduling.jobs import registry
 from scheduling.models import Schedule
-from scheduling.models.schedule import default_zone
+from scheduling.models.timing import default_zone
 
 PREFIX = "parameter"
 SHOW_ONLY = ("_choose_job", "_preview")

@@ -38,7 +38,7 @@ from scheduling.admin.steps import named_in
 from scheduling.admin.versions import CHANGE, VersionsAdmin
 from scheduling.jobs import registry
 from scheduling.models import FollowUp, Schedule
-from scheduling.models.schedule import ScheduleQuerySet
+from scheduling.models.schedule_queries import ScheduleQuerySet
 
 RUN = "scheduling.run_schedule"
 CHOICES_A_PAGE = 20

@@ -19,7 +19,8 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from scheduling import audit
-from scheduling.models.run import Cause, Run, RunStatus
+from scheduling.models.choices import Cause, RunStatus
+from scheduling.models.run import Run
 from scheduling.triggers.base import SMALLEST_STEP
 
 if TYPE_CHECKING:
@@ -247,15 +248,8 @@ class Backfill(models.Model):
         return BackfillItem(due, last, last.attempt + 1 if last.scheduled_for == due else 1, wanted)
 
     def _run(self, item: BackfillItem, now: datetime) -> Run:
-        return Run(
-            schedule=self.schedule,
-            schedule_name=self.schedule.name,
-            job=self.schedule.job,
-            parameters=self.schedule.parameters,
-            executor=self.schedule.executor,
-            time_limit_seconds=self.schedule.time_limit_seconds,
-            kill_after_seconds=self.schedule.kill_after_seconds,
-            memory_limit_mb=self.schedule.memory_limit_mb,
+        return Run.of(
+            self.schedule,
             cause=Cause.BACKFILL,
             backfill=self,
             requested_by=self.requested_by,

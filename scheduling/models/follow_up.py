@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from scheduling.models.run import RunStatus
+from scheduling.models.choices import RunStatus
 from scheduling.models.schedule import Schedule
 
 

@@ -1,110 +1,28 @@
 """Runs: one row for each execution, committed before any work begins. Transitions of a single run stand here;
-those of many at once (claim, finish, recover) in `scheduling.runs`."""
+those of many at once (claim, finish, recover) in `scheduling.runs`, conditions on runs in `run_queries.py`."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Case, Exists, F, OuterRef, Q, When, Window
-from django.db.models.functions import RowNumber
+from django.db.models import F, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from scheduling.models.choices import Cause, RunStatus
 from scheduling.models.installation import Hold
 from scheduling.models.instance import SchedulerInstance
+from scheduling.models.run_queries import RunQuerySet
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
     from scheduling.models.schedule import Schedule
-
-
-class RunStatus(models.TextChoices):
-    """Where a run stands, or how it ended."""
-
-    #: It is committed and waits to be started; `wait_reason` and `not_before` say for what.
-    QUEUED = "queued", _("queued")
-    #: A scheduler process has claimed it and executes it.
-    RUNNING = "running", _("running")
-    #: The job ended and did all of its work.
-    SUCCEEDED = "succeeded", _("succeeded")
-    #: The job ended; a part of its work failed.
-    PARTIAL = "partial", _("partial")
-    #: The job raised an error, or could not be started.
-    FAILED = "failed", _("failed")
-    #: The job exceeded its time limit.
-    TIMED_OUT = "timed_out", _("timed out")
-    #: A person ended it.
-    CANCELLED = "cancelled", _("cancelled")
-    #: It was due while a run of the same schedule was still active.
-    SKIPPED = "skipped", _("skipped")
-    #: Its due times passed while nothing could run them; one row covers a range.
-    MISSED = "missed", _("missed")
-    #: The process that executed it died.
-    LOST = "lost", _("lost")
-
-    @classmethod
-    def active(cls) -> list[RunStatus]:
-        """Return the statuses of a run that has not ended."""
-        return [cls.QUEUED, cls.RUNNING]
-
-    @classmethod
-    def final(cls) -> list[RunStatus]:
-        """Return the statuses in which a run has ended."""
-        return [status for status in cls if status not in cls.active()]
-
-    @classmethod
-    def good(cls) -> list[RunStatus]:
-        """Return the statuses of a run that did its work, or part of it."""
-        return [cls.SUCCEEDED, cls.PARTIAL]
-
-    @classmethod
-    def bad(cls) -> list[RunStatus]:
-        """Return the statuses of a run that was to do its work and did not."""
-        return [cls.FAILED, cls.TIMED_OUT, cls.LOST]
-
-    @property
-    def colour(self) -> str:
-        """Return the colour of this status on pages (a word that the templates map to classes)."""
-        return _LOOK[self][0]
-
-    @property
-    def icon(self) -> str:
-        """Return the name of the Material Symbol for this status."""
-        return _LOOK[self][1]
-
-
-_LOOK: dict[str, tuple[str, str]] = {
-    RunStatus.QUEUED: ("grey", "hourglass_empty"),
-    RunStatus.RUNNING: ("blue", "play_circle"),
-    RunStatus.SUCCEEDED: ("green", "check_circle"),
-    RunStatus.PARTIAL: ("amber", "rule"),
-    RunStatus.FAILED: ("red", "error"),
-    RunStatus.TIMED_OUT: ("red", "timer_off"),
-    RunStatus.CANCELLED: ("grey", "cancel"),
-    RunStatus.SKIPPED: ("grey", "skip_next"),
-    RunStatus.MISSED: ("amber", "event_busy"),
-    RunStatus.LOST: ("red", "link_off"),
-}
-
-
-class Cause(models.TextChoices):
-    """Why a run exists."""
-
-    SCHEDULE = "schedule", _("schedule")
-    MANUAL = "manual", _("by hand")
-    API = "api", _("API")
-    RETRY = "retry", _("retry")
-    RECOVERY = "recovery", _("recovery")
-    BACKFILL = "backfill", _("backfill")
-    FOLLOW_UP = "follow_up", _("follow-up")
 
 
 class Held(Protocol):
@@ -119,133 +37,17 @@ class Held(Protocol):
         """Return the token of its claim."""
 
 
-class RunQuerySet(models.QuerySet["Run"]):
-    """Conditions on runs, and their creation by hand (those of due schedules: `scheduling.fires`)."""
-
-    def active(self) -> RunQuerySet:
-        """Keep the runs that have not ended."""
-        return self.filter(status__in=RunStatus.active())
-
-    def queued(self) -> RunQuerySet:
-        """Keep the runs that wait to be started."""
-        return self.filter(status=RunStatus.QUEUED)
-
-    def running(self) -> RunQuerySet:
-        """Keep the runs that are being executed."""
-        return self.filter(status=RunStatus.RUNNING)
-
-    def ended(self) -> RunQuerySet:
-        """Keep the runs that have ended."""
-        return self.filter(status__in=RunStatus.final())
-
-    def executed(self) -> RunQuerySet:
-        """Keep the runs that were really started and have ended (neither skipped nor missed)."""
-        return self.ended().filter(started_at__isnull=False)
-
-    def succeeded(self) -> RunQuerySet:
-        """Keep the runs that did all of their work."""
-        return self.filter(status=RunStatus.SUCCEEDED)
-
-    def due(self, now: datetime) -> RunQuerySet:
-        """Keep the queued runs that may start at `now`."""
-        return self.queued().filter(self.is_due(now))
-
-    def startable(self, now: datetime) -> RunQuerySet:
-        """Keep the queued runs that only lack a free place at `now`; the claim takes no other.
-
-        Every rule that lets a run wait stands here, one condition each:
-        1. Its time has come (a retry's back-off, jitter).
-        2. Nothing is held.
-        3. Unless its schedule's concurrency policy is `allow`, no other run of the schedule is before it.
-        4. Its backfill, if it belongs to one, has room for it.
-        """
-        from scheduling.models.schedule import ConcurrencyPolicy
-
-        may = Q(schedule__isnull=True) | Q(schedule__concurrency_policy=ConcurrencyPolicy.ALLOW)
-        may |= Q(~Exists(self.model.objects.before(now)), backfill__isnull=True)
-        may |= Q(~Exists(self.model.objects.before_backfill(now)), backfill__isnull=False)
-        in_turn = Q(backfill__isnull=True) | Q(pk__in=self.model.objects.in_turn_of_backfill(now).values("pk"))
-        return self.due(now).filter(may, in_turn, ~Exists(Hold.objects.filter(is_open=True)))
-
-    def before(self, now: datetime, run: Run | None = None) -> RunQuerySet:
-        """Keep what a run (by default that of an outer query) waits for where no two of a schedule may run at once.
-
-        That is whatever runs of its schedule, and what was queued earlier and is due. Backfills come after it.
-        """
-        mine = _values_of(run)
-        queued = Q(self.is_due(now), status=RunStatus.QUEUED, backfill__isnull=True, pk__lt=mine("pk"))
-        return self.active().filter(Q(status=RunStatus.RUNNING) | queued, schedule=mine("schedule_id"))
-
-    def before_backfill(self, now: datetime, run: Run | None = None) -> RunQuerySet:
-        """Keep what a run of a backfill (by default that of an outer query) waits for where no two may run at once.
-
-        That is whatever else is due or runs of its schedule, and earlier backfills. How many of its own backfill run at
-        once is the backfill's to say.
-        """
-        mine = _values_of(run)
-        not_its_own = Q(backfill__isnull=True) | ~Q(backfill=mine("backfill_id"))
-        earlier = Q(backfill__isnull=True) | Q(backfill__lt=mine("backfill_id"))
-        return self.active().filter(
-            Q(not_its_own, status=RunStatus.RUNNING) | Q(earlier, self.is_due(now), status=RunStatus.QUEUED),
-            schedule=mine("schedule_id"),
-        )
-
-    def in_turn_of_backfill(self, now: datetime) -> RunQuerySet:
-        """Keep the runs of backfills that may be active at once: those that run, then the earliest queued."""
-        waits = Case(When(status=RunStatus.RUNNING, then=0), default=1)
-        place = Window(RowNumber(), partition_by="backfill", order_by=[waits, "pk"])
-        active = Q(status=RunStatus.RUNNING) | Q(self.is_due(now), status=RunStatus.QUEUED)
-        runs = self.filter(active, backfill__isnull=False)
-        return runs.annotate(place=place).filter(place__lte=F("backfill__at_once"))
-
-    @staticmethod
-    def is_due(now: datetime) -> Q:
-        """Return the condition that a queued run's time has come."""
-        return Q(not_before__isnull=True) | Q(not_before__lte=now)
-
-    def active_for(self, schedule: Schedule) -> RunQuerySet:
-        """Keep the runs of a schedule that have not ended."""
-        return self.active().filter(schedule=schedule)
-
-    def claimed(self, run_id: int, token: str) -> RunQuerySet:
-        """Keep the one run that is still held under this claim token."""
-        return self.running().filter(pk=run_id, claim_token=token)
-
-    def cancel_requested(self) -> RunQuerySet:
-        """Keep the running runs that somebody wants to end."""
-        return self.running().filter(cancel_requested_at__isnull=False)
-
-    def start(
-        self,
-        *,
-        job: str,
-        parameters: dict[str, Any],
-        cause: Cause,
-        by: User | None = None,
-        request_key: str | None = None,
-        executor: str | None = None,
-        parent: Run | None = None,
-    ) -> tuple[Run, bool]:
-        """Commit a queued run of a job without a schedule; return it and whether it is new.
-
-        A `request_key` that was used before returns the run of that request, so a double click is one run.
-        Raises `django.core.exceptions.ValidationError` for an unknown job or wrong parameters.
-        """
-        from scheduling.jobs import registry
-
-        definition = registry.get(job)
-        values = {
-            "schedule_name": "",
-            "job": job,
-            "parameters": definition.clean(parameters),
-            "executor": executor or definition.executor,
-            "cause": cause,
-            "requested_by": by,
-            "parent": parent,
-        }
-        if request_key is None:
-            return self.create(**values), True
-        return self.get_or_create(request_key=request_key, defaults=values)
+FROM_SCHEDULE = {
+    "schedule_id": "id",
+    "schedule_name": "name",
+    "job": "job",
+    "parameters": "parameters",
+    "executor": "executor",
+    "time_limit_seconds": "time_limit_seconds",
+    "kill_after_seconds": "kill_after_seconds",
+    "memory_limit_mb": "memory_limit_mb",
+}
+"""What a run has from its schedule, and keeps when that is edited: attribute of the run, column of the schedule."""
 
 
 class Run(models.Model):
@@ -448,6 +250,26 @@ class Run(models.Model):
         """Return the address of this run's page."""
         return reverse("admin:scheduling_run_change", args=[self.pk])
 
+    @classmethod
+    def of(cls, schedule: Schedule, **values: Any) -> Run:
+        """Return an unsaved run of a schedule: what is not given is copied from the schedule, or has its default."""
+        copied = {name: getattr(schedule, column) for name, column in FROM_SCHEDULE.items()}
+        run = cls(**copied | values)
+        run.schedule = schedule
+        return run
+
+    def next_attempt(self, **values: Any) -> Run:
+        """Return the unsaved next attempt at the same thing, with what this run had from its schedule."""
+        return Run(
+            **{name: getattr(self, name) for name in FROM_SCHEDULE},
+            requested_by_id=self.requested_by_id,
+            parent=self,
+            backfill_id=self.backfill_id,
+            scheduled_for=self.scheduled_for,
+            attempt=self.attempt + 1,
+            **values,
+        )
+
     @property
     def title(self) -> str:
         """Return the schedule's name, or the job's label for a run without one."""
@@ -562,56 +384,3 @@ class Run(models.Model):
             parent=self,
             request_key=request_key,
         )
-
-
-def _values_of(run: Run | None) -> Callable[[str], Any]:
-    """Return a run's value by name; without a run, a reference to the row of the outer query."""
-    return OuterRef if run is None else lambda name: getattr(run, name)
-
-
-class RunLogQuerySet(models.QuerySet["RunLog"]):
-    """Conditions on log lines."""
-
-    def at_least(self, level: int) -> RunLogQuerySet:
-        """Keep the lines of this level (as in `logging`) and above."""
-        return self.filter(level__gte=level)
-
-
-class RunLog(models.Model):
-    """One line that a job wrote while it ran."""
-
-    class Level(models.IntegerChoices):
-        """The levels of `logging`."""
-
-        DEBUG = logging.DEBUG, _("debug")
-        INFO = logging.INFO, _("info")
-        WARNING = logging.WARNING, _("warning")
-        ERROR = logging.ERROR, _("error")
-
-    run = models.ForeignKey(Run, verbose_name=_("run"), on_delete=models.CASCADE, related_name="log_lines")
-    at = models.DateTimeField(_("time"))
-    level = models.PositiveSmallIntegerField(_("level"), choices=Level.choices, default=Level.INFO)
-    message = models.TextField(_("message"))
-
-    objects = RunLogQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("log line")
-        verbose_name_plural = _("log lines")
-        ordering = ["id"]
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(level__in=[logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR]),
-                name="runlog_level_legal",
-            )
-        ]
-        # The log of one run, in order.
-        indexes = [models.Index(fields=["run", "id"], name="runlog_run")]
-
-    def __str__(self) -> str:
-        return self.message
-
-    @classmethod
-    def lines(cls, run_id: int, entries: Iterable[tuple[datetime, int, str]]) -> list[RunLog]:
-        """Return unsaved lines of a run from (time, level, message)."""
-        return [cls(run_id=run_id, at=at, level=level, message=message) for at, level, message in entries]

@@ -3,156 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
-from zoneinfo import available_timezones
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
-from django.db.models import Exists, Min, OuterRef, Q, Subquery
+from django.db.models import Q
 from django.urls import reverse
-from django.utils.text import smart_split, unescape_string_literal
 from django.utils.timezone import now
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from scheduling.models.choices import CatchUp, Cause, ConcurrencyPolicy, ExecutorAlias
 from scheduling.models.pausing import Pausable
-from scheduling.models.run import Cause, Run
-from scheduling.models.state import Pause, ScheduleState
+from scheduling.models.run import Run
+from scheduling.models.schedule_queries import ScheduleQuerySet
 from scheduling.models.tag import Tag
-from scheduling.triggers import CalendarUnit, PlainFields, ScheduleTrigger, TriggerFields, TriggerKind
+from scheduling.models.timing import Timed, default_zone, validate_zone
+from scheduling.triggers import CalendarUnit, TriggerKind
 from scheduling.triggers.base import SMALLEST_STEP
-from scheduling.triggers.fields import PLAIN_NAMES
-from scheduling.triggers.jitter import delay
-from scheduling.triggers.outlook import clock_warnings, duration_words, shortest_distance
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+__all__ = ["JOB_ID_PREFIX", "Schedule", "ScheduleChange", "default_zone", "validate_zone"]
+
 JOB_ID_PREFIX = "schedule-"
 
 
-class ConcurrencyPolicy(models.TextChoices):
-    """What becomes of a new run while one of the same schedule is active; the first three as in Kubernetes' CronJob."""
-
-    #: Both run.
-    ALLOW = "allow", _("allow: both run")
-    #: The new one is skipped.
-    FORBID = "forbid", _("forbid: the new one is skipped")
-    #: The active one is cancelled; the new one starts when it has ended.
-    REPLACE = "replace", _("replace: the active one is cancelled")
-    #: The new one waits for those before it.
-    QUEUE = "queue", _("queue: the new one waits")
-
-
-class CatchUp(models.TextChoices):
-    """Which of the due times found together are run; the others are one `missed` row."""
-
-    #: The latest, if it lies within misfire_grace_time.
-    SKIP = "skip", _("skip: the latest if it is not too late")
-    #: The latest, however late.
-    ONCE = "once", _("once: the latest, however late")
-    #: The last N.
-    EACH = "each", _("each: the last ones, at most so many")
-
-
-class ExecutorAlias(models.TextChoices):
-    """Where a run is executed."""
-
-    #: A child process for each run: it can be stopped, and takes nothing with it when it crashes.
-    PROCESSES = "processes", _("child process")
-    #: A thread of the scheduler, for short and trusted jobs; it can only be asked to stop.
-    THREADS = "threads", _("thread in the scheduler")
-
-
-def default_zone() -> str:
-    """Return the time zone that new schedules begin with."""
-    return str(settings.TIME_ZONE)
-
-
-def validate_zone(name: str) -> None:
-    """Raise a `ValidationError` for a name that the zone database does not have."""
-    if name not in available_timezones():
-        raise ValidationError(
-            gettext("There is no time zone “%(name)s”; write it like Europe/Berlin."),
-            code="zone",
-            params={"name": name},
-        )
-
-
-class ScheduleQuerySet(models.QuerySet["Schedule"]):
-    """Conditions on schedules."""
-
-    def enabled(self) -> ScheduleQuerySet:
-        """Keep the schedules that a person wants to run."""
-        return self.filter(enabled=True)
-
-    def paused(self, at: datetime) -> ScheduleQuerySet:
-        """Keep the schedules that are paused at a moment."""
-        return self.filter(paused_at__isnull=False).exclude(paused_until__lte=at)
-
-    def search(self, text: str) -> ScheduleQuerySet:
-        """Keep the schedules with each word of a text in the name, the note, a tag or what the job would do.
-
-        Of what the job would do, the job itself decides: its parameters hold keys, and only it knows their names. So
-        the parameters of all of these schedules are read, in one statement.
-        """
-        from scheduling.jobs import registry
-
-        words = [
-            unescape_string_literal(bit) if bit[0] in "\"'" and bit[0] == bit[-1] and len(bit) > 1 else bit
-            for bit in smart_split(text)
-        ]
-        if not words:
-            return self
-        rows = list(self.order_by().values_list("pk", "job", "parameters"))
-        kept = self
-        for word in words:
-            hits = registry.search(word, [(job, parameters) for _key, job, parameters in rows])
-            keys = [row[0] for row, hit in zip(rows, hits, strict=True) if hit]
-            tagged = Tag.objects.filter(name__icontains=word, schedules=OuterRef("pk"))
-            own = Q(name__icontains=word) | Q(description__icontains=word)
-            kept = kept.filter(own | Exists(tagged) | Q(pk__in=keys))
-        return kept
-
-    def resume_due(self, at: datetime) -> datetime | None:
-        """Resume the schedules whose pause is over at a moment; return when the next pause will be (None: none)."""
-        ends = self.filter(paused_until__isnull=False)
-        first: datetime | None = ends.aggregate(first=Min("paused_until"))["first"]
-        if first is None or first > at:
-            return first
-        with transaction.atomic():
-            over = list(ends.filter(paused_until__lte=at).select_for_update(no_key=True))
-            Pause.objects.bulk_create(filter(None, (one.ended_pause(at) for one in over)), ignore_conflicts=True)
-            keys = [schedule.pk for schedule in over]
-            ScheduleState.objects.filter(schedule__in=keys).update(failures_in_row=0)
-            self.filter(pk__in=keys).update(paused_at=None, paused_by=None, pause_reason="", paused_until=None)
-        following: datetime | None = ends.aggregate(first=Min("paused_until"))["first"]
-        return following
-
-    def due_before(self, schedule_id: int | None, moment: datetime) -> datetime | None:
-        """Return the last due time (UTC) of a schedule before a moment, by its present trigger; None where none is.
-
-        Schedules that were deleted, are broken or run by hand only have none.
-        """
-        schedule = None if schedule_id is None else self.filter(pk=schedule_id).first()
-        trigger = schedule.trigger() if schedule and not schedule.problem() else None
-        return trigger.last_before(moment) if trigger else None
-
-    def with_last_run(self) -> ScheduleQuerySet:
-        """Add `last_run_id`, `last_run_status` and `last_run_finished_at` of the newest executed run."""
-        runs = Run.objects.executed().filter(schedule=OuterRef("pk")).order_by("-queued_at", "-id")
-        return self.annotate(
-            last_run_id=Subquery(runs.values("pk")[:1]),
-            last_run_status=Subquery(runs.values("status")[:1]),
-            last_run_finished_at=Subquery(runs.values("finished_at")[:1]),
-        )
-
-
-class Schedule(Pausable):
+class Schedule(Timed, Pausable):
     """What to run (a registered job and its parameters), when (a trigger in a zone) and how (an executor)."""
 
     name = models.CharField(_("name"), max_length=200, unique=True)
@@ -162,43 +42,6 @@ class Schedule(Pausable):
 
     job = models.CharField(_("job"), max_length=100)
     parameters = models.JSONField(_("parameters"), default=dict, blank=True)
-
-    trigger_kind = models.CharField(
-        _("trigger"), max_length=10, choices=TriggerKind.choices, default=TriggerKind.INTERVAL
-    )
-    crontab = models.CharField(
-        _("crontab expression"),
-        max_length=200,
-        blank=True,
-        help_text=_("Minute, hour, day of the month, month, day of the week, as in cron; or @hourly, @daily …"),
-    )
-    interval_seconds = models.PositiveIntegerField(_("interval in seconds"), null=True, blank=True)
-    run_at = models.DateTimeField(_("date and time"), null=True, blank=True)
-    calendar_count = models.PositiveSmallIntegerField(_("every so many"), null=True, blank=True)
-    calendar_unit = models.CharField(_("unit"), max_length=6, choices=CalendarUnit.choices, blank=True)
-    calendar_at = models.TimeField(_("time of day"), null=True, blank=True)
-    calendar_first_day = models.DateField(_("first day"), null=True, blank=True)
-    parts = models.JSONField(
-        _("triggers combined"),
-        default=list,
-        blank=True,
-        help_text=_("Each an object with `kind` and that kind's fields, for a combination."),
-    )
-    blackout_times = models.JSONField(
-        _("never between"), default=list, blank=True, help_text=_("Pairs of local times of day, from and to.")
-    )
-    blackout_dates = models.JSONField(_("never on"), default=list, blank=True, help_text=_("Local dates."))
-    timezone = models.CharField(_("time zone"), max_length=64, default=default_zone, validators=[validate_zone])
-    start_at = models.DateTimeField(_("start"), null=True, blank=True, help_text=_("No due time before this."))
-    end_at = models.DateTimeField(_("end"), null=True, blank=True, help_text=_("No due time after this."))
-    jitter_seconds = models.PositiveIntegerField(
-        _("jitter in seconds"),
-        default=0,
-        help_text=_("Each run is delayed by up to this much; the delay follows from schedule and due time."),
-    )
-    max_runs = models.PositiveIntegerField(
-        _("end after so many runs"), null=True, blank=True, help_text=_("Empty: never. Runs by hand do not count.")
-    )
 
     executor = models.CharField(
         _("executor"), max_length=20, choices=ExecutorAlias.choices, default=ExecutorAlias.PROCESSES
@@ -251,7 +94,6 @@ class Schedule(Pausable):
         _("pause after failed runs in a row"), null=True, blank=True, help_text=_("Empty: never.")
     )
 
-    created_at = models.DateTimeField(_("created"), default=now, editable=False)
     version = models.PositiveBigIntegerField(
         _("version"), default=1, editable=False, help_text=_("Raised by the database with every change.")
     )
@@ -398,83 +240,6 @@ class Schedule(Pausable):
             return gettext("The trigger cannot be understood: %(error)s") % {"error": error}
         return ""
 
-    def trigger_fields(self) -> TriggerFields:
-        """Return what this row says about its due times."""
-        return TriggerFields(
-            plain=PlainFields(kind=self.trigger_kind, **{name: getattr(self, name) for name in PLAIN_NAMES}),
-            parts=self.parts,
-            blackout_times=self.blackout_times,
-            blackout_dates=self.blackout_dates,
-            zone=self.timezone,
-            start=self.start_at,
-            end=self.end_at,
-            anchor=(self.start_at or self.created_at).replace(microsecond=0),
-        )
-
-    def trigger(self) -> ScheduleTrigger | None:
-        """Return the trigger that this row describes, None for a manual one.
-
-        Raises `ValueError`, `cronsim.CronSimError` or `zoneinfo.ZoneInfoNotFoundError` for a row that was written
-        past the form and makes no sense.
-        """
-        return self.trigger_fields().trigger()
-
-    def words(self) -> str:
-        """Return the trigger in words, e.g. "At 06:30 on Monday through Friday, Europe/Berlin"."""
-        words = self.trigger_fields().words()
-        if self.max_runs and self.trigger_kind != TriggerKind.MANUAL:
-            ends = ngettext("ends after %(count)d run", "ends after %(count)d runs", self.max_runs)
-            return f"{words}, {ends % {'count': self.max_runs}}"
-        return words
-
-    def warnings(self, at: datetime | None = None) -> list[str]:
-        """Return what a person should know of the due times after `at` (now by default), each in a sentence.
-
-        For a schedule saved or not, also one whose job is still to be chosen. Raises what `trigger()` raises.
-        """
-        at = at or now()
-        trigger = self.trigger()
-        if trigger is None:
-            return []
-        if self.remaining_runs() == 0:
-            return [gettext("It has had all of its runs and is never due again.")]
-        if trigger.next_after(at) is None:
-            return [gettext("It is never due again.")]
-        warnings = []
-        distance = shortest_distance(trigger, at)
-        if distance and distance <= timedelta(seconds=1):
-            warnings.append(gettext("It is due every second."))
-        last = self.runs.executed().order_by("-queued_at", "-id").first() if self.pk else None
-        if distance and last and last.duration and last.duration > distance:
-            warnings.append(
-                gettext("The last run took %(duration)s, and it is due again after %(distance)s.")
-                % {"duration": duration_words(last.duration), "distance": duration_words(distance)}
-            )
-        return warnings + clock_warnings(trigger, self.timezone, at)
-
-    def remaining_runs(self) -> int | None:
-        """Return how often a due time may still start a run, None for ever; what was run by hand does not count."""
-        if self.max_runs is None:
-            return None
-        state = ScheduleState.objects.filter(schedule=self.pk).first() if self.pk else None
-        return max(0, self.max_runs - state.fired) if state else self.max_runs
-
-    def next_fires(self, count: int, after: datetime | None = None) -> list[datetime]:
-        """Return up to `count` due times (UTC, jitter aside) after `after` (now by default), enabled or not.
-
-        No more than runs remain until the end after `max_runs`.
-        """
-        remaining = self.remaining_runs()
-        count = count if remaining is None else min(count, remaining)
-        return [due for due, _index in zip(self._fires_after(after or now()), range(count), strict=False)]
-
-    def _fires_after(self, moment: datetime) -> Iterator[datetime]:
-        trigger = self.trigger()
-        due = trigger.next_after(moment) if trigger else None
-        while trigger and due is not None:
-            yield due
-            due = trigger.next_after(due)
-
     def next_run(self) -> datetime | None:
         """Return the next due time (UTC) that will be run; None for a schedule that is disabled, broken or at its end.
 
@@ -486,10 +251,6 @@ class Schedule(Pausable):
             return None
         after = self.paused_until - SMALLEST_STEP if paused and self.paused_until else moment
         return next(iter(self.next_fires(1, after)), None)
-
-    def delay(self, due: datetime) -> timedelta:
-        """Return the jitter of one due time."""
-        return delay(self.pk, due, self.jitter_seconds)
 
     def parameters_words(self) -> str:
         """Return in words what would run, as the job describes it."""
@@ -538,20 +299,9 @@ class Schedule(Pausable):
             active = list(Run.objects.active_for(current).filter(backfill__isnull=True).order_by("id"))
             if len(active) >= current.most_active():
                 return active[-1] if current.concurrency_policy == ConcurrencyPolicy.QUEUE else active[0], False
-            run = Run.objects.create(
-                schedule=self,
-                schedule_name=current.name,
-                job=current.job,
-                parameters=current.parameters if parameters is None else parameters,
-                executor=current.executor,
-                time_limit_seconds=current.time_limit_seconds,
-                kill_after_seconds=current.kill_after_seconds,
-                memory_limit_mb=current.memory_limit_mb,
-                cause=cause,
-                requested_by=by,
-                request_key=request_key,
-                parent=parent,
-            )
+            given = {} if parameters is None else {"parameters": parameters}
+            run = Run.of(current, cause=cause, requested_by=by, request_key=request_key, parent=parent, **given)
+            run.save()
             if active:
                 replace_older([current.pk], run.queued_at)
             return run, True

@@ -13,7 +13,8 @@ from django.db.models import F, Q
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from scheduling.models.run import Run, RunStatus
+from scheduling.models.choices import RunStatus
+from scheduling.models.run import Run
 
 if TYPE_CHECKING:
     from scheduling.models.schedule import Schedule

@@ -103,14 +103,14 @@ def test_a_body_that_is_too_large_is_refused(post: Post, settings: Any) -> None:
 def test_an_error_that_nobody_foresaw_is_logged_and_shows_nothing_of_itself(
     post: Post, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with patch("scheduling.models.run.RunQuerySet.start", side_effect=RuntimeError("the secret cause")):
+    with patch("scheduling.models.run_queries.RunQuerySet.start", side_effect=RuntimeError("the secret cause")):
         told = shaped(post("search/start", {}), 500)
     assert "secret" not in json.dumps(told)
     assert "the secret cause" in caplog.text
 
 
 def test_a_database_that_is_away_is_said(post: Post) -> None:
-    with patch("scheduling.models.run.RunQuerySet.start", side_effect=OperationalError("no route")):
+    with patch("scheduling.models.run_queries.RunQuerySet.start", side_effect=OperationalError("no route")):
         shaped(post("search/start", {}), 503)
 
 

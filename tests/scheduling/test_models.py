@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from scheduling.models import Cause, Run, RunStatus, Schedule, SchedulerInstance
-from scheduling.models.run import _LOOK
+from scheduling.models.choices import _LOOK
 from tests import factories
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)

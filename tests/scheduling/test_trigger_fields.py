@@ -12,8 +12,7 @@ from django.core.exceptions import ValidationError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduling.models import Schedule, TriggerKind
-from scheduling.models.schedule import ScheduleState
+from scheduling.models import Schedule, ScheduleState, TriggerKind
 from scheduling.triggers import (
     AllOfTrigger,
     AnyOfTrigger,

@@ -19,7 +19,7 @@ from scheduling.imports import apscheduler_jobs, celery_beat
 from scheduling.imports.crontab_file import Crontab
 from scheduling.imports.lines import Line, check, save
 from scheduling.imports.mapping import Refused
-from scheduling.models.schedule import validate_zone
+from scheduling.models.timing import validate_zone
 
 
 class Command(BaseCommand):
