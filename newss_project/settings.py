@@ -202,6 +202,9 @@ NEWSS_ENVIRONMENT = env.str("NEWSS_ENVIRONMENT", default="default")
 NEWSS_CONTROL_URLS = env.list("NEWSS_CONTROL_URLS", default=[])
 # The share of polls that ask without ETag and Last-Modified, since these may be wrong.
 NEWSS_UNCONDITIONAL_SHARE = env.float("NEWSS_UNCONDITIONAL_SHARE", default=0.01)
+# Whether hosts of one registrable domain share slots and cool-downs; whether Retry-After holds for the whole host.
+NEWSS_GROUP_HOSTS = env.bool("NEWSS_GROUP_HOSTS", default=False)
+NEWSS_COOL_DOWN_HOSTS = env.bool("NEWSS_COOL_DOWN_HOSTS", default=True)
 NEWSS_ALLOW_NETWORKS = env.list("NEWSS_ALLOW_NETWORKS", default=[])
 NEWSS_CONTACT = env.str("NEWSS_CONTACT", default="")
 NEWSS_SPIDER_MODULES = env.list("NEWSS_SPIDER_MODULES", default=[])

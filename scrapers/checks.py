@@ -23,7 +23,7 @@ _MAY_BE_ZERO = frozenset(
 
 @register()
 def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Check networks (scrapers.E001), numbers (E002), and that servers can tell who asks them (W001)."""
+    """Check networks (scrapers.E001), numbers (E002), switches (E003), and that servers can tell who asks (W001)."""
     found: list[CheckMessage] = []
     try:
         allowed_networks()
@@ -40,6 +40,10 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         if value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
             least = "0 or more" if name in _MAY_BE_ZERO else "more than 0"
             found.append(Error(f"{name} is {value}.", hint=f"Set it to {least}.", id="scrapers.E002"))
+    for name in conf.SWITCHES:
+        value = getattr(settings, name, False)
+        if not isinstance(value, bool):
+            found.append(Error(f"{name} is {value!r}.", hint="Set it to True or False.", id="scrapers.E003"))
     if not settings.DEBUG and not settings.NEWSS_CONTACT:
         found.append(
             Warning(

@@ -134,6 +134,8 @@ class Collection:
             if error is not None:
                 status = ResultStatus.FAILED
                 await self._note_failure(source, error)
+            if progress.tally.left_alone:
+                await self._storage.hold_off(source, max(progress.tally.left_alone.values()) - timezone.now())
             result = result_of(progress, status, error, self._context.run_id)
             result.started_at, result.finished_at = started, max(started, timezone.now())
             result = await self._storage.save(result)

@@ -43,6 +43,13 @@ DEFAULTS: dict[str, Any] = {
     "NEWSS_OFFLINE_WAIT_SECONDS": 120.0,
 }
 
+SWITCHES: dict[str, bool] = {
+    # Whether hosts of one registrable domain share their slots and cool-downs.
+    "NEWSS_GROUP_HOSTS": False,
+    # Whether Retry-After holds for the whole host (and its group), or only for the source that was told so.
+    "NEWSS_COOL_DOWN_HOSTS": True,
+}
+
 
 def host_delay_seconds() -> float:
     """Return the seconds between two requests to one host, where its robots.txt does not ask for more."""
@@ -52,6 +59,16 @@ def host_delay_seconds() -> float:
 def host_concurrency() -> int:
     """Return how many requests may be under way at once at a host without a delay."""
     return int(_value("NEWSS_HOST_CONCURRENCY"))
+
+
+def group_hosts() -> bool:
+    """Tell whether hosts of one registrable domain share their slots and cool-downs."""
+    return bool(getattr(settings, "NEWSS_GROUP_HOSTS", SWITCHES["NEWSS_GROUP_HOSTS"]))
+
+
+def cool_down_hosts() -> bool:
+    """Tell whether Retry-After holds for the whole host (and its group), not only for the source."""
+    return bool(getattr(settings, "NEWSS_COOL_DOWN_HOSTS", SWITCHES["NEWSS_COOL_DOWN_HOSTS"]))
 
 
 def crawl_delay_max_seconds() -> float:

@@ -47,17 +47,19 @@ class CoolingFilter(_Filter):
 class HostAdmin(ReadOnlyAdmin):
     """Hosts, read only."""
 
-    list_display = ("origin", "robots", "crawl_delay_words", "cooling")
+    list_display = ("origin", "shared", "robots", "crawl_delay_words", "cooling")
+    list_select_related = ("group",)
     list_filter = (CoolingFilter, ("robots_failure", ChoicesDropdownFilter))
-    search_fields = ("host",)
+    search_fields = ("host", "group__name")
     search_help_text = _("Host")
     list_per_page = 50
     fieldsets = (
-        (None, {"fields": ("origin", "crawl_delay_words", "cooling")}),
+        (None, {"fields": ("origin", "shared", "crawl_delay_words", "cooling")}),
         (_("robots.txt"), {"fields": ("robots", "robots_fetched", "robots_expires", "robots_text")}),
     )
     readonly_fields = (
         "origin",
+        "shared",
         "crawl_delay_words",
         "cooling",
         "robots",
@@ -72,6 +74,11 @@ class HostAdmin(ReadOnlyAdmin):
     def origin(self, host: Host) -> str:
         """Return scheme, host and port."""
         return host.origin
+
+    @admin.display(description=_("Shares slots as"), ordering="group__name")
+    def shared(self, host: Host) -> str:
+        """Return the group that it shares slots and cool-downs with; nothing where it stands alone."""
+        return show.NOTHING if host.group is None or host.group.name == host.origin else host.group.name
 
     @admin.display(description=_("robots.txt"), ordering="robots_status")
     def robots(self, host: Host) -> SafeString:

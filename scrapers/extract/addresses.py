@@ -62,8 +62,13 @@ def normalise(url: str) -> str:
 
 def site_of(host: str) -> str:
     """Return the registrable domain of a host ("news.bbc.co.uk" → "bbc.co.uk"), or the host where there is none."""
+    return registrable_domain(host) or host.lower()
+
+
+def registrable_domain(host: str) -> str:
+    """Return the part of a host's name that somebody registered; empty for addresses of IP and names without one."""
     # By the list of public suffixes that comes with the package; nothing is fetched.
-    return get_fld(f"http://{host}/", fail_silently=True) or host.lower()
+    return get_fld(f"http://{host}/", fail_silently=True) or ""
 
 
 def canonical(page_url: str, link: str) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from urllib.parse import urljoin, urlsplit
 
 from django.utils.translation import gettext as _t
@@ -22,10 +22,11 @@ PORTS = {"http": 80, "https": 443}
 
 @dataclass
 class Tally:
-    """What fetching cost, for one source."""
+    """What fetching cost, for one source; `left_alone` are the groups of hosts that it asks nothing until then."""
 
     requests: int = 0
     bytes_received: int = 0
+    left_alone: dict[int, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ class Fetcher:
         wire = wire_of(url)
         known = await self._hosts.known(wire)
         await self._hosts.check_robots(known, wire, tally, "")
-        async with self._hosts.hold(known) as delay:
+        async with self._hosts.hold(known, tally) as delay:
             yield delay
 
     async def resource(

@@ -80,7 +80,7 @@ class Hosts:
     async def _fetch_robots(self, known: Known, tally: Tally, proxy: str) -> None:
         """Ask for robots.txt, in the host's only slot, unless another process has done so meanwhile."""
         host, url = known.host, f"{known.host.origin}/robots.txt"
-        check_cool_down(host)
+        check_cool_down(host, tally)
         known.robots = None
         try:
             async with self._slots.request(known.slots, alone=True) as slot:
@@ -130,14 +130,14 @@ class Hosts:
         proxy: str = "",
     ) -> Raw:
         """Make one request in the host's next slot."""
-        check_cool_down(known.host)
+        check_cool_down(known.host, tally)
         async with self._slots.request(known.slots) as slot:
             return await self._send(known, url, headers, slot, tally=tally, truncate_at=truncate_at, proxy=proxy)
 
     @asynccontextmanager
-    async def hold(self, known: Known) -> AsyncIterator[float]:
+    async def hold(self, known: Known, tally: Tally) -> AsyncIterator[float]:
         """Hold the only slot of a host for the block; yield its delay. Raises `CollectError` while it cools down."""
-        check_cool_down(known.host)
+        check_cool_down(known.host, tally)
         async with self._slots.request(known.slots, alone=True):
             yield known.slots.delay
 
@@ -167,19 +167,33 @@ class Hosts:
         if raw.status in (429, 503):
             pause = retry_after(raw.headers) or (RATE_LIMIT_PAUSE if raw.status == 429 else None)
             if pause:
-                await self._database.run(slots.note_cool_down, known.host, pause)
+                await self._leave_alone(known.host, pause, tally)
         return raw
 
+    async def _leave_alone(self, host: Host, pause: timedelta, tally: Tally) -> None:
+        """Ask a host and its group nothing for a while; with `NEWSS_COOL_DOWN_HOSTS` off, for this source alone."""
+        if not conf.cool_down_hosts():
+            tally.left_alone[host.group_id or 0] = timezone.now() + pause
+            return
+        await self._database.run(slots.note_cool_down, host, pause)
+        for task in self._hosts.values():
+            if task.done() and not task.cancelled() and not task.exception():
+                other = task.result().host
+                if other.group_id == host.group_id:
+                    other.cool_down_until = host.cool_down_until
 
-def check_cool_down(host: Host) -> None:
-    """Raise `CollectError` while a host wants to be left alone."""
-    if host.cool_down_until and host.cool_down_until > timezone.now():
-        raise slots.cooling_error(host)
+
+def check_cool_down(host: Host, tally: Tally | None = None) -> None:
+    """Raise `CollectError` while a host wants to be left alone, by all or by the source that this tally is of."""
+    now = timezone.now()
+    for until in (host.cool_down_until, tally.left_alone.get(host.group_id or 0) if tally else None):
+        if until is not None and until > now:
+            raise slots.cooling_error(host.host, until)
 
 
 def _load_host(key: tuple[str, str, int]) -> Host:
     scheme, name, port = key
-    host, _created = Host.objects.get_or_create(scheme=scheme, host=name, port=port)
+    host, _created = Host.objects.select_related("group").get_or_create(scheme=scheme, host=name, port=port)
     slots.create_lanes(host, conf.host_concurrency())
     return host
 

@@ -1,14 +1,15 @@
 """When a host may be asked: its delay and its number of requests at once, shared by all runs and processes.
 
-Each host has lanes (`HostLane` rows); who makes a request holds one, by a lease that is renewed while the process
-lives. The rules:
+Each group of hosts (one host alone, or those of a domain: `groups.py`) has lanes (`HostLane` rows); who makes a request
+holds one, by a lease that is renewed while the process lives. The rules:
 
 1. With a delay, one lane is used. It is taken for one request and given back with the time of the next slot: the delay
    counted from the moment the answer's headers were there. The server got the request before that, and gets the next
    one after the slot, so the gap that it sees is never shorter than the delay, whatever connecting took.
 2. Without a delay, as many lanes are used as requests are allowed at once. A process keeps a lane for its next
    requests, since a write for each would cost more than the request, until it is idle or another process wants it.
-3. A lane whose lease has passed is free: a process that was killed holds nothing for long.
+3. Where one host of a group has a delay, the group uses one lane; each host keeps its own delay.
+4. A lane whose lease has passed is free: a process that was killed holds nothing for long.
 
 Only this module knows that the two databases differ: whose clock counts, and how a taken row is skipped.
 """
@@ -23,7 +24,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connection
@@ -32,6 +33,7 @@ from django.utils.translation import gettext as _t
 
 from scrapers.database import DatabaseThread
 from scrapers.fetch.failures import CollectError, FailureClass
+from scrapers.fetch.groups import group_name
 from scrapers.models import Host, HostLane
 
 logger = logging.getLogger(__name__)
@@ -53,16 +55,16 @@ _TAKE = """
 UPDATE {lane} SET holder = %(holder)s, leased_until = {now} + %(lease)s, wanted_until = 0,
                   next_slot_at = {now} + %(delay)s
 WHERE id = (SELECT id FROM {lane}
-            WHERE host_id = %(host)s AND number < %(lanes)s AND leased_until <= {now} AND next_slot_at <= {now}
+            WHERE group_id = %(group)s AND number < %(lanes)s AND leased_until <= {now} AND next_slot_at <= {now}
             ORDER BY number LIMIT 1 {skip_locked})
   AND leased_until <= {now}
   AND NOT EXISTS (SELECT 1 FROM {lane} AS beyond
-                  WHERE beyond.host_id = %(host)s AND beyond.number >= %(lanes)s AND beyond.leased_until > {now})
+                  WHERE beyond.group_id = %(group)s AND beyond.number >= %(lanes)s AND beyond.leased_until > {now})
 RETURNING id
 """
 _WANT = """
-UPDATE {lane} SET wanted_until = {now} + %(wanted)s WHERE host_id = %(host)s AND number < %(lanes)s
-RETURNING next_slot_at - {now}, leased_until - {now}
+UPDATE {lane} SET wanted_until = {now} + %(wanted)s WHERE group_id = %(group)s
+RETURNING number, next_slot_at - {now}, leased_until - {now}
 """
 _GIVE_BACK = """
 UPDATE {lane} SET holder = '', leased_until = 0, next_slot_at = {greatest}(next_slot_at, {now} - %(ago)s + %(delay)s)
@@ -76,7 +78,7 @@ UPDATE {lane} SET leased_until = {now} + %(lease)s WHERE holder = %(holder)s
 RETURNING id, wanted_until > {now} OR next_slot_at > {now} + %(pause)s
 """
 _PAUSE = """
-UPDATE {lane} SET next_slot_at = {greatest}(next_slot_at, {now} + %(seconds)s) WHERE host_id = %(host)s
+UPDATE {lane} SET next_slot_at = {greatest}(next_slot_at, {now} + %(seconds)s) WHERE group_id = %(group)s
 """
 
 
@@ -104,19 +106,41 @@ class Lane:
 
 
 @dataclass
-class HostSlots:
-    """What this process knows of the slots of one host; `delay` is in seconds."""
+class GroupLanes:
+    """What this process knows of the lanes of a group; `delays` are those of its hosts, in seconds."""
 
-    host_id: int
-    delay: float
+    group_id: int
     concurrency: int
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     idle: list[Lane] = field(default_factory=list)
     held: dict[int, Lane] = field(default_factory=dict)
+    delays: dict[int, float] = field(default_factory=dict)
     not_before: float = 0.0
 
     def __post_init__(self) -> None:
         self.room = asyncio.Semaphore(self.concurrency)
+
+
+@dataclass
+class HostSlots:
+    """The slots of one host, in the lanes of its group."""
+
+    host_id: int
+    lanes: GroupLanes
+
+    @property
+    def delay(self) -> float:
+        """Return the seconds between two requests to this host."""
+        return self.lanes.delays[self.host_id]
+
+    @delay.setter
+    def delay(self, seconds: float) -> None:
+        self.lanes.delays[self.host_id] = seconds
+
+    @property
+    def one_at_once(self) -> bool:
+        """Tell whether any host of the group has a delay."""
+        return any(delay > 0 for delay in self.lanes.delays.values())
 
 
 class Slot:
@@ -140,13 +164,15 @@ class Slots:
     def __init__(self, database: DatabaseThread) -> None:
         self._database = database
         self._holder = uuid.uuid4().hex
-        self._hosts: dict[int, HostSlots] = {}
+        self._groups: dict[int, GroupLanes] = {}
         self._keeper: asyncio.Task[None] | None = None
 
     def add(self, host: Host, delay: float, concurrency: int) -> HostSlots:
-        """Return the slots of a host, whose lanes must exist (`create_lanes`)."""
-        slots = self._hosts[host.pk] = HostSlots(host.pk, delay, concurrency)
-        return slots
+        """Return the slots of a host, whose group and lanes must exist (`create_lanes`)."""
+        assert host.group_id is not None
+        lanes = self._groups.setdefault(host.group_id, GroupLanes(host.group_id, concurrency))
+        lanes.delays[host.pk] = delay
+        return HostSlots(host.pk, lanes)
 
     @asynccontextmanager
     async def request(self, slots: HostSlots, *, alone: bool = False) -> AsyncIterator[Slot]:
@@ -157,16 +183,16 @@ class Slots:
         """
         if self._keeper is None:
             self._keeper = asyncio.create_task(self._keep())
-        if alone or slots.delay > 0:
-            async with slots.turn, self._own_lane(slots) as slot:
+        if alone or slots.one_at_once:
+            async with slots.lanes.turn, self._own_lane(slots) as slot:
                 yield slot
         else:
-            async with slots.room, self._shared_lane(slots) as slot:
+            async with slots.lanes.room, self._shared_lane(slots) as slot:
                 yield slot
 
     async def pause(self, slots: HostSlots, seconds: float) -> None:
         """Let nobody ask the host for some seconds."""
-        await self._database.run(_execute, _PAUSE, host=slots.host_id, seconds=seconds)
+        await self._database.run(_execute, _PAUSE, group=slots.lanes.group_id, seconds=seconds)
 
     async def close(self) -> None:
         """Give every lane back, those too whose taker was cancelled in that instant."""
@@ -186,59 +212,65 @@ class Slots:
         try:
             yield slot
         finally:
-            await self._give_back(slots, lane, slot)
+            await self._give_back(slots.lanes, lane, slots.delay, slot.seconds_ago())
 
     @asynccontextmanager
     async def _shared_lane(self, slots: HostSlots) -> AsyncIterator[Slot]:
-        lane = slots.idle.pop() if slots.idle else await self._take(slots, lanes=slots.concurrency)
+        group = slots.lanes
+        lane = group.idle.pop() if group.idle else await self._take(slots, lanes=group.concurrency)
         try:
             yield Slot()
         finally:
-            if lane.id not in slots.held:
-                logger.warning("The lease of a lane of host %s passed while it was used.", slots.host_id)
+            if lane.id not in group.held:
+                logger.warning("The lease of a lane of group %s passed while it was used.", group.group_id)
             elif lane.wanted:
-                await self._give_back(slots, lane, Slot())
-                slots.not_before = time.monotonic() + 2 * POLL_SECONDS
+                await self._give_back(group, lane)
+                group.not_before = time.monotonic() + 2 * POLL_SECONDS
             else:
                 lane.idle_since = time.monotonic()
-                slots.idle.append(lane)
+                group.idle.append(lane)
 
     async def _take(self, slots: HostSlots, lanes: int) -> Lane:
         """Wait for a free lane whose slot has come, and take it."""
+        group = slots.lanes
         while True:
-            await asyncio.sleep(max(0.0, slots.not_before - time.monotonic()))
-            while lanes == 1 and slots.idle:
-                await self._give_back(slots, slots.idle.pop(), Slot())
-            values = {"host": slots.host_id, "lanes": lanes}
-            rows = await self._database.run(
-                _execute, _TAKE, holder=self._holder, lease=LEASE_SECONDS, delay=slots.delay, **values
-            )
+            await asyncio.sleep(max(0.0, group.not_before - time.monotonic()))
+            while lanes == 1 and group.idle:
+                await self._give_back(group, group.idle.pop())
+            values = {"holder": self._holder, "lease": LEASE_SECONDS, "delay": slots.delay}
+            rows = await self._database.run(_execute, _TAKE, group=group.group_id, lanes=lanes, **values)
             if rows:
-                lane = slots.held[rows[0][0]] = Lane(rows[0][0])
+                lane = group.held[rows[0][0]] = Lane(rows[0][0])
                 return lane
-            if lanes > 1 and slots.idle:
-                return slots.idle.pop()
-            waits = await self._database.run(_execute, _WANT, wanted=WANTED_SECONDS, **values)
-            wait = min((max(slot, POLL_SECONDS if leased > 0 else 0.0) for slot, leased in waits), default=POLL_SECONDS)
+            if lanes > 1 and group.idle:
+                return group.idle.pop()
+            wait = await self._wait(group, lanes)
             if wait > slots.delay + PAUSE_SECONDS:
-                await self._database.run(check_cool_down, slots.host_id)
+                await self._database.run(check_cool_down, group.group_id)
             # A little chance, so that no process comes always second.
             await asyncio.sleep(min(max(wait, 0.002), 5.0) + random.random() * 0.02)  # noqa: S311
 
-    async def _give_back(self, slots: HostSlots, lane: Lane, slot: Slot) -> None:
-        slots.held.pop(lane.id, None)
-        ago = slot.seconds_ago()
-        slots.not_before = time.monotonic() - ago + slots.delay
+    async def _wait(self, group: GroupLanes, lanes: int) -> float:
+        """Say that a lane is wanted; return the seconds after which one of the first `lanes` may be free."""
+        rows = await self._database.run(_execute, _WANT, wanted=WANTED_SECONDS, group=group.group_id)
+        waits = [max(slot, POLL_SECONDS if leased > 0 else 0.0) for number, slot, leased in rows if number < lanes]
+        beyond = any(number >= lanes and leased > 0 for number, _slot, leased in rows)
+        return max(min(waits, default=POLL_SECONDS), POLL_SECONDS if beyond else 0.0)
+
+    async def _give_back(self, group: GroupLanes, lane: Lane, delay: float = 0.0, ago: float = 0.0) -> None:
+        """Give a lane back, with the next slot `delay` seconds after an answer that came `ago` seconds ago."""
+        group.held.pop(lane.id, None)
+        group.not_before = max(group.not_before, time.monotonic() - ago + delay)
         try:
-            await self._database.run(_execute, _GIVE_BACK, id=lane.id, holder=self._holder, ago=ago, delay=slots.delay)
+            await self._database.run(_execute, _GIVE_BACK, id=lane.id, holder=self._holder, ago=ago, delay=delay)
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("A lane of host %s could not be given back, its lease will end: %s", slots.host_id, error)
+            logger.warning("A lane of group %s could not be given back, its lease will end: %s", group.group_id, error)
 
     async def _keep(self) -> None:
         """Renew the leases of this process, and give back what is idle or wanted by others."""
         while True:
             await asyncio.sleep(RENEW_SECONDS)
-            if not any(slots.held for slots in self._hosts.values()):
+            if not any(group.held for group in self._groups.values()):
                 continue
             try:
                 values = {"lease": LEASE_SECONDS, "holder": self._holder, "pause": PAUSE_SECONDS}
@@ -247,46 +279,46 @@ class Slots:
                 logger.warning("Leases of lanes could not be renewed: %s", error)
                 continue
             wanted = {lane: bool(is_wanted) for lane, is_wanted in rows}
-            for slots in self._hosts.values():
-                await self._look_after(slots, wanted)
+            for group in self._groups.values():
+                await self._look_after(group, wanted)
 
-    async def _look_after(self, slots: HostSlots, wanted: dict[int, bool]) -> None:
-        for lane in slots.held.values():
+    async def _look_after(self, group: GroupLanes, wanted: dict[int, bool]) -> None:
+        for lane in group.held.values():
             lane.wanted = wanted.get(lane.id, True)
         now = time.monotonic()
-        for lane in [lane for lane in slots.idle if lane.wanted or now - lane.idle_since > IDLE_SECONDS]:
+        for lane in [lane for lane in group.idle if lane.wanted or now - lane.idle_since > IDLE_SECONDS]:
             # Another task may have taken it while the one before was given back.
-            if lane in slots.idle:
-                slots.idle.remove(lane)
-                await self._give_back(slots, lane, Slot())
+            if lane in group.idle:
+                group.idle.remove(lane)
+                await self._give_back(group, lane)
 
 
 def create_lanes(host: Host, concurrency: int) -> None:
-    """See to it that a host has its lanes."""
-    known = HostLane.objects.filter(host=host).count()
+    """See to it that a host has a group, by the rule that holds now, and the group its lanes."""
+    group = host.join(group_name(host))
+    known = HostLane.objects.filter(group=group).count()
     if known < concurrency:
         HostLane.objects.bulk_create(
-            [HostLane(host=host, number=number) for number in range(concurrency)], ignore_conflicts=True
+            [HostLane(group=group, number=number) for number in range(concurrency)], ignore_conflicts=True
         )
 
 
 def note_cool_down(host: Host, pause: timedelta) -> None:
-    """Store that a host wants to be left alone for a while, for all processes."""
-    host.cool_down_until = timezone.now() + pause
-    Host.objects.filter(pk=host.pk).update(cool_down_until=host.cool_down_until)
-    _execute(_PAUSE, host=host.pk, seconds=pause.total_seconds())
+    """Store that a host wants to be left alone for a while, for all processes and all hosts of its group."""
+    host.cool_down(timezone.now() + pause)
+    _execute(_PAUSE, group=host.group_id, seconds=pause.total_seconds())
 
 
-def check_cool_down(host_id: int) -> None:
-    """Raise `CollectError` if a host still wants to be left alone."""
-    host = Host.objects.cooling().filter(pk=host_id).first()
-    if host is not None:
-        raise cooling_error(host)
+def check_cool_down(group_id: int) -> None:
+    """Raise `CollectError` if a host of this group still wants to be left alone."""
+    host = Host.objects.cooling().filter(group=group_id).first()
+    if host is not None and host.cool_down_until is not None:
+        raise cooling_error(host.host, host.cool_down_until)
 
 
-def cooling_error(host: Host) -> CollectError:
+def cooling_error(host: str, until: datetime) -> CollectError:
     """Return the error for a host that still wants to be left alone."""
-    until = timezone.localtime(host.cool_down_until).strftime("%H:%M:%S")
-    sentence = _t("%(host)s asked to be left alone until %(time)s.") % {"host": host.host, "time": until}
-    left = host.cool_down_until - timezone.now() if host.cool_down_until else timedelta()
-    return CollectError(FailureClass.RATE_LIMITED, sentence, retry_after=max(left, timedelta()), counted=False)
+    values = {"host": host, "time": timezone.localtime(until).strftime("%H:%M:%S")}
+    sentence = _t("%(host)s asked to be left alone until %(time)s.") % values
+    left = max(until - timezone.now(), timedelta())
+    return CollectError(FailureClass.RATE_LIMITED, sentence, retry_after=left, counted=False)

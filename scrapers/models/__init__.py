@@ -2,7 +2,7 @@
 
 from scrapers.models.article import Article, url_hash
 from scrapers.models.history import ArticleBand, ArticlePage, ArticleVersion, ChangeCounter, Tombstone
-from scrapers.models.host import Host, HostLane
+from scrapers.models.host import Host, HostGroup, HostLane
 from scrapers.models.level import SettingsLevel
 from scrapers.models.move import SourceMove
 from scrapers.models.polled import Facts
@@ -20,6 +20,7 @@ __all__ = [
     "ChangeCounter",
     "Facts",
     "Host",
+    "HostGroup",
     "HostLane",
     "PassedItem",
     "ResultStatus",

@@ -16,6 +16,20 @@ from django.utils.translation import gettext_lazy as _
 from scrapers.fetch.failures import FailureClass
 
 
+class HostGroup(models.Model):
+    """Hosts that share their lanes and cool-downs: one host alone, or those of a registrable domain."""
+
+    name = models.CharField(_("name"), max_length=300, unique=True)
+
+    class Meta:
+        verbose_name = _("group of hosts")
+        verbose_name_plural = _("groups of hosts")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class HostQuerySet(models.QuerySet["Host"]):
     """Conditions on hosts."""
 
@@ -29,6 +43,15 @@ class Host(models.Model):
 
     scheme = models.CharField(_("scheme"), max_length=5, choices=[("http", "http"), ("https", "https")])
     host = models.CharField(_("host"), max_length=255)
+    group = models.ForeignKey(
+        HostGroup,
+        verbose_name=_("group"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="hosts",
+        help_text=_("With which it shares slots and cool-downs; empty until it is asked again."),
+    )
     port = models.PositiveIntegerField(_("port"))
     robots_txt = models.TextField(_("robots.txt"), blank=True)
     robots_status = models.PositiveSmallIntegerField(
@@ -76,19 +99,38 @@ class Host(models.Model):
         usual = {"http": 80, "https": 443}[self.scheme]
         return f"{self.scheme}://{shown}" + ("" if self.port == usual else f":{self.port}")
 
+    def join(self, name: str) -> HostGroup:
+        """Belong to the group of this name from now on, and heed what its hosts asked for; return the group."""
+        if self.group is not None and self.group.name == name:
+            return self.group
+        self.group, _made = HostGroup.objects.get_or_create(name=name)
+        Host.objects.filter(pk=self.pk).update(group=self.group)
+        cooling = Host.objects.cooling().filter(group=self.group).aggregate(until=models.Max("cool_down_until"))
+        if cooling["until"]:
+            self.cool_down(cooling["until"])
+        return self.group
+
+    def cool_down(self, until: datetime) -> None:
+        """Leave it and its group alone until then, or for as long as it asked before; all processes see that."""
+        if self.cool_down_until is None or self.cool_down_until < until:
+            self.cool_down_until = until
+        ours = Q(pk=self.pk) if self.group_id is None else Q(group=self.group_id)
+        sooner = Q(cool_down_until=None) | Q(cool_down_until__lt=until)
+        Host.objects.filter(ours & sooner).update(cool_down_until=until)
+
     def robots_are_fresh(self, now: datetime | None = None) -> bool:
         """Tell whether what is known of robots.txt is still valid."""
         return self.robots_expires_at is not None and (now or timezone.now()) < self.robots_expires_at
 
 
 class HostLane(models.Model):
-    """One of the requests that may be under way at a host at once, leased by a process for some seconds.
+    """One of the requests that may be under way at a group of hosts at once, leased by a process for some seconds.
 
     Times are seconds since 1970 by the database's clock, which all processes share. A lane whose lease has passed is
     free again, so a process that died holds nothing for long.
     """
 
-    host = models.ForeignKey(Host, verbose_name=_("host"), on_delete=models.CASCADE, related_name="lanes")
+    group = models.ForeignKey(HostGroup, verbose_name=_("group"), on_delete=models.CASCADE, related_name="lanes")
     number = models.PositiveSmallIntegerField(_("number"))
     holder = models.CharField(_("holder"), max_length=32, blank=True)
     leased_until = models.FloatField(_("leased until"), default=0.0)
@@ -98,12 +140,12 @@ class HostLane(models.Model):
     class Meta:
         verbose_name = _("lane")
         verbose_name_plural = _("lanes")
-        ordering = ["host", "number"]
-        constraints = [models.UniqueConstraint(fields=["host", "number"], name="hostlane_unique")]
+        ordering = ["group", "number"]
+        constraints = [models.UniqueConstraint(fields=["group", "number"], name="hostlane_unique")]
         indexes = [
             # The renewal of all leases of one process.
             models.Index(fields=["holder"], condition=~Q(holder=""), name="hostlane_held")
         ]
 
     def __str__(self) -> str:
-        return f"{self.host_id}/{self.number}"
+        return f"{self.group_id}/{self.number}"

@@ -37,6 +37,12 @@ def test_scrapers_e002_names_the_number_that_is_out_of_range(name: str, value: f
     assert identifier == "scrapers.E002" and name in message
 
 
+def test_scrapers_e003_names_the_switch_that_is_neither_on_nor_off(settings: Any) -> None:
+    settings.NEWSS_GROUP_HOSTS = "domain"
+    [(identifier, message)] = found()
+    assert identifier == "scrapers.E003" and "NEWSS_GROUP_HOSTS" in message and "domain" in message
+
+
 def test_scrapers_w001_asks_for_a_contact(settings: Any) -> None:
     settings.NEWSS_CONTACT = ""
     assert [identifier for identifier, _message in found()] == ["scrapers.W001"]

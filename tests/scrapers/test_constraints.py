@@ -15,6 +15,7 @@ from scrapers.models import (
     Article,
     ArticleSource,
     Host,
+    HostGroup,
     HostLane,
     PassedItem,
     ResultStatus,
@@ -126,14 +127,15 @@ def test_a_source_has_one_result_in_a_run_which_outlives_the_source() -> None:
 
 
 def test_a_host_is_known_once_by_scheme_name_and_port() -> None:
-    host = Host.objects.create(scheme="http", host="courier.example", port=80)
+    Host.objects.create(scheme="http", host="courier.example", port=80)
+    group = HostGroup.objects.create(name="courier.example")
     Host.objects.create(scheme="https", host="courier.example", port=443)
     refused(Host.objects.create, scheme="http", host="courier.example", port=80)
     refused(Host.objects.create, scheme="ftp", host="courier.example", port=21)
     refused(Host.objects.create, scheme="http", host="other.example", port=0)
     refused(Host.objects.create, scheme="http", host="slow.example", port=80, crawl_delay=-1)
-    HostLane.objects.create(host=host, number=0)
-    refused(HostLane.objects.create, host=host, number=0)
+    HostLane.objects.create(group=group, number=0)
+    refused(HostLane.objects.create, group=group, number=0)
 
 
 @pytest.mark.parametrize(

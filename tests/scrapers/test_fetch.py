@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.fetch.validators import retry_after
-from scrapers.models import Host
+from scrapers.models import Host, HostLane
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.anydb]
 
@@ -156,7 +156,7 @@ def test_a_host_that_asks_for_it_is_left_alone(status: int, serve: Any, fetch: A
     error = failure_of(fetch, server.url("/b"))
     assert (error.failure, server.paths()) == (FailureClass.RATE_LIMITED, ["/a"])
     assert "left alone until" in error.sentence
-    Host.objects.get().lanes.update(next_slot_at=0)
+    HostLane.objects.update(next_slot_at=0)
     Host.objects.update(cool_down_until=timezone.now())
     assert fetch(server.url("/b")).body == b"b"
 
