@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from datetime import timezone as fixed_offset
 from itertools import groupby
 from typing import Any
 
+from django.core.cache import cache
 from django.db.models import Count, OuterRef, Subquery
-from django.db.models.functions import TruncHour
+from django.db.models.functions import ExtractHour
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -30,6 +32,10 @@ SHOWN = 10
 SOURCES_SHOWN = 6
 """So many sources have a colour of their own in the chart of articles."""
 CHART_HEIGHT = 120
+SETTLED = timedelta(minutes=10)
+"""So long after an hour no article of it is still on its way into the database."""
+KEPT_SECONDS = 3_600
+"""So long the counts of an hour that is over are kept; retention may take articles away in the meantime."""
 
 
 @dataclass(frozen=True)
@@ -46,30 +52,37 @@ class Figure:
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add what the dashboard shows to the context of the admin's index, as far as the person may see it."""
-    return context | {"title": "", "live_url": reverse("dashboard_live")} | parts(request)
+    return context | {"title": ""} | strip_part(request) | parts(request)
 
 
-def live(request: HttpRequest) -> HttpResponse:
-    """Answer the dashboard's part that changes; the header says after how many seconds to ask again."""
-    shown = parts(request)
+def live_strip(request: HttpRequest) -> HttpResponse:
+    """Answer the scheduler's strip and what runs; the header says after how many seconds to ask again."""
+    shown = strip_part(request)
     busy = "strip" in shown and (shown["strip"].running or shown["strip"].queued)
-    html = render_to_string("newss_project/dashboard.html", shown, request)
+    html = render_to_string("newss_project/live_strip.html", shown, request)
     return HttpResponse(html, headers={"Newss-Next": "2" if busy else "5"})
 
 
+def live(request: HttpRequest) -> HttpResponse:
+    """Answer the rest of the dashboard, which changes more slowly and costs more."""
+    html = render_to_string("newss_project/dashboard.html", parts(request), request)
+    return HttpResponse(html, headers={"Newss-Next": "10"})
+
+
+def strip_part(request: HttpRequest) -> dict[str, Any]:
+    """Return what the strip shows to those who may see runs."""
+    return {"strip": overview.strip()} if request.user.has_perm("scheduling.view_run") else {}
+
+
 def parts(request: HttpRequest) -> dict[str, Any]:
-    """Return what the person may see."""
+    """Return what the person may see below the strip."""
     now = timezone.now()
     may = request.user.has_perm
     runs, schedules = may("scheduling.view_run"), may("scheduling.view_schedule")
     sources, articles = may("scrapers.view_source"), may("scrapers.view_article")
     shown: dict[str, Any] = {"figures": list(_figures(now, runs=runs, sources=sources, articles=articles))}
     if runs:
-        shown |= {
-            "strip": overview.strip(now),
-            "lanes": lanes.draw(now),
-            "recent_runs": list(Run.objects.order_by("-queued_at", "-id")[:SHOWN]),
-        }
+        shown |= {"lanes": lanes.draw(now), "recent_runs": list(Run.objects.order_by("-queued_at", "-id")[:SHOWN])}
     if schedules:
         shown |= {"next_up": next_up(now)}
     if schedules and runs:
@@ -102,43 +115,69 @@ def failing_sources() -> list[tuple[str, list[Source]]]:
 
 def articles_by_hour(now: datetime) -> dict[str, Any]:
     """Return the new articles of the last 24 hours by hour and (first) source, as a drawing."""
-    start = timezone.localtime(now).replace(minute=0, second=0, microsecond=0) - timedelta(hours=23)
-    first = ArticleSource.objects.filter(article=OuterRef("pk")).order_by("first_seen_at", "pk").values("source__name")
-    rows = (
-        Article.objects.filter(created_at__gte=start)
-        .order_by()
-        .annotate(hour=TruncHour("created_at"), source_name=Subquery(first[:1]))
-        .values_list("hour", "source_name")
-        .annotate(Count("pk"))
-    )
-    by_hour: dict[datetime, Counter[str]] = {}
-    totals: Counter[str] = Counter()
-    for hour, name, count in rows:
-        by_hour.setdefault(hour, Counter())[name or "–"] += count
-        totals[name or "–"] += count
-    names = [name for name, _count in totals.most_common(SOURCES_SHOWN)]
+    this_hour = timezone.localtime(now).replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+    hours = [this_hour - timedelta(hours=ago) for ago in range(23, -1, -1)]
+    by_hour = _counted(hours, now)
+    totals: Counter[int | None] = Counter()
+    for counts in by_hour.values():
+        totals.update(counts)
+    shown = [key for key, _count in totals.most_common(SOURCES_SHOWN)]
+    known = dict(Source.objects.filter(pk__in=[key for key in shown if key]).values_list("pk", "name"))
+    names = {key: known.get(key or 0, "–") for key in shown}
     highest = max((sum(counts.values()) for counts in by_hour.values()), default=0)
     bars = []
-    for place in range(24):
-        hour = start + timedelta(hours=place)
-        counts = by_hour.get(hour, Counter())
-        label = f"{hour:%H:%M}"
-        bars.append({"x": place * 40, "label": label, "pieces": _pieces(counts, names, highest, label)})
-    others = sum(totals.values()) - sum(totals[name] for name in names)
-    legend = [(name, number, totals[name]) for number, name in enumerate(names)]
+    for place, hour in enumerate(hours):
+        label = f"{timezone.localtime(hour):%H:%M}"
+        pieces = _pieces(by_hour[hour], names, highest, label)
+        bars.append({"x": place * 40, "label": label, "pieces": pieces})
+    legend = [(names[key], number, totals[key]) for number, key in enumerate(shown)]
+    others = sum(totals.values()) - sum(totals[key] for key in shown)
     if others:
         legend.append((_("others"), SOURCES_SHOWN, others))
     return {"bars": bars, "legend": legend, "highest": highest, "total": sum(totals.values()), "height": CHART_HEIGHT}
 
 
-def _pieces(counts: Counter[str], names: list[str], highest: int, label: str) -> list[dict[str, Any]]:
+def _counted(hours: list[datetime], now: datetime) -> dict[datetime, Counter[int | None]]:
+    """Return the new articles of 24 hours in a row, each counted by the source in which it was seen first.
+
+    Hours that are over do not change any more: they are counted once and kept for a while.
+    """
+    names = {hour: f"newss-articles-{hour:%Y%m%d%H%M}" for hour in hours}
+    kept = cache.get_many(names.values())
+    found = {hour: kept[name] for hour, name in names.items() if name in kept}
+    missing = [hour for hour in hours if hour not in found]
+    found |= {hour: Counter() for hour in missing}
+    # Local hours need not begin with those of UTC; an offset that stays the same has each of them once.
+    zone = fixed_offset(timedelta(minutes=-hours[0].minute))
+    first = ArticleSource.objects.filter(article=OuterRef("pk")).order_by("first_seen_at", "pk").values("source")
+    rows = (
+        Article.objects.filter(created_at__gte=missing[0])
+        .order_by()
+        .annotate(hour=ExtractHour("created_at", tzinfo=zone), source_key=Subquery(first[:1]))
+        .values_list("hour", "source_key")
+        .annotate(Count("pk"))
+    )
+    by_number = {hour.astimezone(zone).hour: hour for hour in missing}
+    for number, key, count in rows:
+        if number in by_number:
+            found[by_number[number]][key] += count
+    closed = {names[hour]: found[hour] for hour in missing if hour + timedelta(hours=1) < now - SETTLED}
+    cache.set_many(closed, KEPT_SECONDS)
+    return found
+
+
+def _pieces(
+    counts: Counter[int | None], names: dict[int | None, str], highest: int, label: str
+) -> list[dict[str, Any]]:
+    """Return the parts of an hour's bar: one for each source with a colour of its own, the others together on top."""
+    parts = [(name, counts[key]) for key, name in names.items()]
+    parts.append((_("others"), counts.total() - sum(count for _name, count in parts)))
     pieces, top = [], float(CHART_HEIGHT)
-    for number, name in enumerate([*names, ""]):
-        count = counts[name] if name else sum(n for other, n in counts.items() if other not in names)
+    for number, (name, count) in enumerate(parts):
         if count:
             height = CHART_HEIGHT * count / highest
             top -= height
-            title = f"{label}: {name or _('others')}, {count}"
+            title = f"{label}: {name}, {count}"
             pieces.append({"y": round(top, 1), "height": round(height, 1), "colour": number, "title": title})
     return pieces
 

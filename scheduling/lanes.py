@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import ngettext
 
 from scheduling import display
+from scheduling.jobs import registry
 from scheduling.models import Run, RunStatus
 
 SPAN = timedelta(hours=24)
@@ -25,6 +26,7 @@ BUCKET = 4
 """Runs that begin within so many units are one block: six minutes."""
 
 _WORST = [*RunStatus.bad(), RunStatus.MISSED, RunStatus.PARTIAL, RunStatus.RUNNING, RunStatus.SUCCEEDED]
+_RANKS = {status: number for number, status in enumerate(_WORST)}
 
 
 @dataclass
@@ -35,16 +37,20 @@ class Block:
     width: float
     status: RunStatus
     run_id: int
-    words: str
+    started_at: datetime
+    finished_at: datetime | None
     count: int = 1
 
     @property
     def title(self) -> str:
         """Return what the block says on hover."""
+        took = (self.finished_at or timezone.now()) - self.started_at
+        began = f"{timezone.localtime(self.started_at):%H:%M:%S}"
+        words = f"{began}: {self.status.label}, {display.duration_words(took)}"
         if self.count == 1:
-            return self.words
+            return words
         more = ngettext("and %d more", "and %d more", self.count - 1) % (self.count - 1)
-        return f"{self.words}, {more}"
+        return f"{words}, {more}"
 
 
 @dataclass
@@ -71,43 +77,38 @@ def draw(now: datetime | None = None) -> Lanes:
     now = now or timezone.now()
     start = now - SPAN
     runs = Run.objects.filter(queued_at__gte=start - timedelta(hours=1), started_at__isnull=False)
-    rows = runs.order_by("-queued_at", "-id").only(
-        "schedule_id", "schedule_name", "job", "status", "started_at", "finished_at"
+    # Plain values: thousands of rows are read for some hundred blocks.
+    rows = runs.order_by("-queued_at", "-id").values_list(
+        "pk", "schedule_id", "schedule_name", "job", "status", "started_at", "finished_at"
     )[:MOST_RUNS]
     lanes: dict[tuple[int | None, str], Lane] = {}
-    for run in rows:
-        if (run.finished_at or now) < start:
+    for key, schedule_id, schedule_name, job, status, started_at, finished_at in rows:
+        if started_at is None or (finished_at or now) < start:
             continue
-        key = (run.schedule_id, "" if run.schedule_id else run.title)
-        lane = lanes.setdefault(key, Lane(run.schedule_id, run.title))
-        _add(lane, run, start, now)
+        name = schedule_name or registry.label(job)
+        lane = lanes.setdefault((schedule_id, "" if schedule_id else name), Lane(schedule_id, name))
+        x = max(0.0, WIDTH * ((started_at - start) / SPAN))
+        end = WIDTH * (((finished_at or now) - start) / SPAN)
+        _add(lane, Block(x, max(2.5, end - x), RunStatus(status), key, started_at, finished_at))
     shown = list(lanes.values())
     return Lanes(shown[:MOST_LANES], _hours(start, now), max(0, len(shown) - MOST_LANES))
 
 
-def _add(lane: Lane, run: Run, start: datetime, now: datetime) -> None:
-    assert run.started_at is not None
-    x = max(0.0, WIDTH * ((run.started_at - start) / SPAN))
-    end = WIDTH * (((run.finished_at or now) - start) / SPAN)
-    status = RunStatus(run.status)
+def _add(lane: Lane, block: Block) -> None:
+    """Put a block into its lane, or make one of it and the block before, if they lie close together."""
     last = lane.blocks[-1] if lane.blocks else None
     # Newest first: the block before begins to the right of this one.
-    if last is not None and x > last.x - BUCKET:
-        last.width = max(last.width + last.x - x, end - x)
-        last.x, last.count = min(last.x, x), last.count + 1
-        if _rank(status) < _rank(last.status):
-            last.status, last.run_id, last.words = status, run.pk, _words(run, status)
+    if last is None or block.x <= last.x - BUCKET:
+        lane.blocks.append(block)
         return
-    lane.blocks.append(Block(x, max(2.5, end - x), status, run.pk, _words(run, status)))
+    width, x, count = max(last.width + last.x - block.x, block.width), min(last.x, block.x), last.count + 1
+    worst = block if _rank(block.status) < _rank(last.status) else last
+    worst.width, worst.x, worst.count = width, x, count
+    lane.blocks[-1] = worst
 
 
 def _rank(status: RunStatus) -> int:
-    return _WORST.index(status) if status in _WORST else len(_WORST)
-
-
-def _words(run: Run, status: RunStatus) -> str:
-    began = f"{timezone.localtime(run.started_at):%H:%M:%S}" if run.started_at else ""
-    return f"{began}: {status.label}, {display.duration_words(run.duration)}"
+    return _RANKS.get(status, len(_RANKS))
 
 
 def _hours(start: datetime, now: datetime) -> list[tuple[float, str]]:

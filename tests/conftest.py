@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 
 
@@ -19,6 +20,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("anydb"):
                 item.add_marker(pytest.mark.skip(reason="does not depend on the database"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_kept_from_the_test_before() -> None:
+    """Empty the cache: a test's rows are gone after it, what pages kept of them is not."""
+    cache.clear()
 
 
 @pytest.fixture

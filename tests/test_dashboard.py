@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -242,17 +243,60 @@ def test_new_articles_are_counted_by_hour_and_source(admin_client: Client) -> No
     assert piece["height"] == chart["height"]
 
 
-def test_the_live_part_is_what_the_page_holds_and_asks_more_often_while_something_runs(admin_client: Client) -> None:
+@pytest.mark.parametrize(("zone", "label"), [("UTC", "11:00"), ("Asia/Kolkata", "17:00"), ("Asia/Kathmandu", "17:00")])
+def test_the_chart_counts_by_hours_of_the_viewers_zone(admin_client: Client, zone: str, label: str) -> None:
+    source = Source.objects.create(name="Press", url="http://127.0.0.11/feed.rss")
+    moments = [datetime(2026, 3, 4, 10, 40, tzinfo=UTC), datetime(2026, 3, 4, 11, 50, tzinfo=UTC)]
+    for number, moment in enumerate(moments):
+        article = Article.objects.create(
+            url=f"http://127.0.0.11/{number}", url_hash=f"{number:064}", title="x", created_at=moment
+        )
+        ArticleSource.objects.create(article=article, source=source, item_key=f"{number:064}")
+    with time_machine.travel(datetime(2026, 3, 4, 13, 50, tzinfo=UTC), tick=False):
+        admin_client.cookies["newss_zone"] = zone
+        bars = admin_client.get("/admin/").context["chart"]["bars"]
+    assert sum(len(bar["pieces"]) for bar in bars) == 2
+    assert next(bar for bar in bars if bar["label"] == label)["pieces"]
+
+
+def test_hours_that_are_over_are_counted_once(admin_client: Client) -> None:
+    source = Source.objects.create(name="Press", url="http://127.0.0.11/feed.rss")
+    article = Article.objects.create(
+        url="http://127.0.0.11/1", url_hash="1", title="x", created_at=timezone.now() - timedelta(hours=3)
+    )
+    ArticleSource.objects.create(article=article, source=source, item_key="1")
+    totals = []
+    for _request in range(2):
+        with CaptureQueriesContext(connection) as captured:
+            totals.append(admin_client.get("/admin/").context["chart"]["total"])
+    (counting,) = [query["sql"] for query in captured if "scrapers_articlesource" in query["sql"]]
+    assert totals == [1, 1]
+    recently = re.search(r"created_at\" >= '(\S+?)[T ](\d\d)", counting)
+    assert recently is not None
+    assert datetime.fromisoformat(f"{recently[1]}T{recently[2]}+00:00") >= timezone.now() - timedelta(hours=3)
+
+
+def test_the_strip_asks_more_often_while_something_runs_and_costs_few_queries(admin_client: Client) -> None:
     scheduler()
-    answer = admin_client.get("/admin/dashboard/live/")
+    answer = admin_client.get("/admin/dashboard/strip/")
     assert answer["Newss-Next"] == "5"
     assert "active on alpha" in answer.content.decode()
-    factories.run()
-    assert admin_client.get("/admin/dashboard/live/")["Newss-Next"] == "2"
+    factories.run(status=RunStatus.RUNNING, claim_token="t", started_at=timezone.now())
+    with CaptureQueriesContext(connection) as captured:
+        assert admin_client.get("/admin/dashboard/strip/")["Newss-Next"] == "2"
+    assert len(captured) <= 6
 
 
-def test_the_live_part_is_for_those_who_may_see_the_page(client: Client) -> None:
-    factories.run(schedule_name="Secret run")
-    assert client.get("/admin/dashboard/live/").status_code == 302
+def test_the_rest_of_the_dashboard_is_asked_for_by_itself(admin_client: Client) -> None:
+    factories.run(schedule_name="Front pages", started_at=timezone.now(), status=RunStatus.RUNNING, claim_token="t")
+    answer = admin_client.get("/admin/dashboard/live/")
+    assert answer["Newss-Next"] == "10"
+    assert "Front pages" in answer.content.decode()
+
+
+@pytest.mark.parametrize("part", ["live", "strip"])
+def test_the_live_parts_are_for_those_who_may_see_the_page(client: Client, part: str) -> None:
+    factories.run(schedule_name="Secret run", status=RunStatus.RUNNING, claim_token="t", started_at=timezone.now())
+    assert client.get(f"/admin/dashboard/{part}/").status_code == 302
     client.force_login(factories.user())
-    assert "Secret" not in client.get("/admin/dashboard/live/").content.decode()
+    assert "Secret" not in client.get(f"/admin/dashboard/{part}/").content.decode()

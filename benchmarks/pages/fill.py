@@ -96,6 +96,7 @@ def _runs(count: int, schedules: list[Schedule]) -> None:
         started_at=f"{at} + interval '20 ms'",
         finished_at=f"{at} + make_interval(secs => 2 + n % 30)",
         status="CASE WHEN n % 50 = 0 THEN 'failed' WHEN n % 20 = 0 THEN 'partial' ELSE 'succeeded' END",
+        error_class="CASE WHEN n % 50 = 0 THEN (ARRAY['timeout', 'JobError'])[1 + n / 50 % 2] ELSE '' END",
         outcome="CASE WHEN n % 50 = 0 THEN 'No answer in time.' ELSE '2 new articles from 1 source.' END",
     )
     result = SourceResult.objects.create(

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
 from unfold.admin import TabularInline as UnfoldTabularInline
 
+from scheduling.admin.remembered import ListMixin
 from scheduling.models import Run
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ else:
     TabularInline = UnfoldTabularInline
 
 
-class ReadOnlyAdmin(ModelAdmin):
+class ListedAdmin(ListMixin, ModelAdmin):
+    """Base of this app's admins: lists whose filters can be turned round, remembered as they were left."""
+
+
+class ReadOnlyAdmin(ListedAdmin):
     """Rows that only the engine writes: to be looked at and, by permission, deleted."""
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:

@@ -79,9 +79,7 @@ def _by_schedule(chosen: datetime, now: datetime) -> list[dict[str, Any]]:
     times: dict[Schedule, list[datetime]] = {}
     for fire in forecast.hour(chosen, now):
         times.setdefault(fire.schedule, []).append(fire.due)
-    # The forecast leaves out what does not tell when a schedule is due.
-    parameters = dict(Schedule.objects.filter(pk__in=[one.pk for one in times]).values_list("pk", "parameters"))
-    words = registry.describe_all([(schedule.job, parameters.get(schedule.pk, {})) for schedule in times])
+    words = registry.describe_all([(schedule.job, schedule.parameters) for schedule in times])
     return [
         {
             "schedule": schedule,

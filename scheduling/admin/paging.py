@@ -10,7 +10,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _t
-from unfold.views import ChangeList
+
+from scheduling.admin.turned import TurnableChangeList
 
 if TYPE_CHECKING:
     from django.contrib.admin.options import ModelAdmin
@@ -53,7 +54,7 @@ class AheadPaginator(Paginator):  # type: ignore[type-arg]
         return rows.order_by().values("pk")[: self.limit + 1].count()
 
 
-class QuietChangeList(ChangeList):  # type: ignore[misc]
+class QuietChangeList(TurnableChangeList):
     """A list that shows its count below, where it can say "more than"; the heading would take it for exact."""
 
     def get_results(self, request: HttpRequest) -> None:

@@ -23,15 +23,16 @@ from django.views.decorators.http import require_POST
 from scheduling.admin import run_page
 from scheduling.admin.base import ReadOnlyAdmin, back, person, require, tell_started
 from scheduling.admin.paging import AheadMixin
-from scheduling.admin.run_rows import (
+from scheduling.admin.run_filters import (
+    BackfillFilter,
     DurationFilter,
     ErrorClassFilter,
     NothingDueFilter,
-    RunChangeList,
+    ScheduleFilter,
     StatusFilter,
     TagFilter,
-    duration_bar,
 )
+from scheduling.admin.run_rows import RunChangeList, duration_bar
 from scheduling.jobs import registry
 from scheduling.models import Run, RunStatus
 
@@ -49,14 +50,14 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
     list_filter = (
         StatusFilter,
         "cause",
-        ("schedule", admin.RelatedOnlyFieldListFilter),
+        ScheduleFilter,
         TagFilter,
         ErrorClassFilter,
         NothingDueFilter,
         DurationFilter,
         "queued_at",
         "finished_at",
-        ("backfill", admin.RelatedOnlyFieldListFilter),
+        BackfillFilter,
     )
     search_fields = ("schedule_name", "outcome", "note")
     ordering = ("-queued_at", "-id")

@@ -98,7 +98,7 @@ class ScheduleChangeList(QuietChangeList):
     def get_results(self, request: HttpRequest) -> None:
         """Fetch one page."""
         super().get_results(request)
-        page: list[Any] = list(self.result_list)  # type: ignore[has-type]
+        page: list[Any] = list(self.result_list)
         words = registry.describe_all([(schedule.job, schedule.parameters) for schedule in page])
         due = next_runs(page, timezone.now())
         runs = last_runs(page)

@@ -9,12 +9,12 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from scheduling.admin.base import ModelAdmin
+from scheduling.admin.base import ListedAdmin
 from scheduling.models import Tag
 
 
 @admin.register(Tag)
-class TagAdmin(ModelAdmin):
+class TagAdmin(ListedAdmin):
     """Tags of schedules and sources."""
 
     list_display = ("name", "schedule_count")

@@ -16,13 +16,13 @@ from django.utils.translation import gettext as _t
 from django.views.decorators.http import require_POST
 
 from scheduling.admin import history
-from scheduling.admin.base import ModelAdmin, require
+from scheduling.admin.base import ListedAdmin, require
 from scheduling.models import Schedule
 
 CHANGE = "scheduling.change_schedule"
 
 
-class VersionsAdmin(ModelAdmin):
+class VersionsAdmin(ListedAdmin):
     """Notes each save with old and new values, and restores an earlier version."""
 
     def get_urls(self) -> list[URLPattern]:

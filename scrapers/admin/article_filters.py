@@ -126,6 +126,7 @@ class CopiesFilter(_Filter):
     """Whether copies of a story in other outlets stand in the list by themselves."""
 
     title = _("copies")
+    turnable = False
     parameter_name = "copies"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[Any, Any]]:

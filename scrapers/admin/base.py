@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
 from scheduling.admin.paging import AheadMixin, QuietChangeList
+from scheduling.admin.remembered import ListMixin
 
 if TYPE_CHECKING:
     from django.contrib.admin.options import ModelAdmin as DjangoModelAdmin
@@ -21,9 +22,10 @@ else:
     _Admin = ModelAdmin
 
 
-class NewsAdmin(_Admin):
+class NewsAdmin(ListMixin, _Admin):
     """Base of this app's admins."""
 
+    change_list_template: ClassVar[Any] = "admin/scrapers/change_list.html"
     show_full_result_count = False
     list_filter_submit = False
     #: What an empty list says: a heading, and a sentence that says what to do next.

@@ -1,0 +1,67 @@
+"""Search and filters of a list, remembered for the person while the session lasts.
+
+1. Who filters a list, or searches it, in the list itself has that remembered; a link that leads to a filtered list from
+   elsewhere (the dashboard's "running: 3") is no choice of the person's and is not.
+2. Who comes to the list from elsewhere, by an address that says nothing, finds it as it was left.
+3. *Reset*, or the bare address asked for in the list itself ("All"), forgets it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
+
+from django.contrib.admin.options import IS_POPUP_VAR, TO_FIELD_VAR
+from django.contrib.admin.views.main import ERROR_FLAG
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from scheduling.admin.turned import PAGE, RESET, TurnableChangeList
+
+if TYPE_CHECKING:
+    from django.contrib.admin.options import ModelAdmin
+
+    _Admin = ModelAdmin[Any]
+else:
+    _Admin = object
+
+SESSION_KEY = "newss_lists"
+LONGEST = 2_000
+"""So many characters of an address are remembered."""
+
+
+class ListMixin(_Admin):
+    """A list whose filters can be turned round, and which is remembered as it was left."""
+
+    change_list_template: ClassVar[Any] = "admin/scheduling/change_list.html"
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        """Return the list whose filters can be turned round."""
+        return TurnableChangeList
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Show the list, or lead to it as it was left."""
+        return _answer(request, self.opts.label_lower) or super().changelist_view(request, extra_context)
+
+
+def _answer(request: HttpRequest, name: str) -> HttpResponse | None:
+    """Remember, forget, or return the way to what is remembered."""
+    if request.method != "GET" or IS_POPUP_VAR in request.GET or TO_FIELD_VAR in request.GET:
+        return None
+    lists: dict[str, str] = request.session.get(SESSION_KEY, {})
+    kept = request.GET.copy()
+    kept.pop(PAGE, None)
+    asked = kept.urlencode()
+    if RESET in request.GET or ERROR_FLAG in request.GET:
+        _note(request, lists, name, "")
+        return HttpResponseRedirect(request.path) if RESET in request.GET else None
+    if urlsplit(request.headers.get("Referer", "")).path == request.path:
+        _note(request, lists, name, asked if len(asked) <= LONGEST else "")
+    elif not request.GET and name in lists:
+        return HttpResponseRedirect(f"{request.path}?{lists[name]}")
+    return None
+
+
+def _note(request: HttpRequest, lists: dict[str, str], name: str, asked: str) -> None:
+    if lists.get(name, "") != asked:
+        others = {key: value for key, value in lists.items() if key != name}
+        request.session[SESSION_KEY] = {**others, name: asked} if asked else others

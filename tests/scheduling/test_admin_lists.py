@@ -1,0 +1,131 @@
+"""What all lists of the admin share: filters that can be turned round, and to be found as they were left."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from scheduling.admin.run_filters import ScheduleFilter
+from scheduling.models import Run, RunStatus, Schedule, TriggerKind
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+RUNS = "/admin/scheduling/run/"
+SCHEDULES = "/admin/scheduling/schedule/"
+
+
+def names(client: Client, path: str) -> list[str]:
+    return [str(row) for row in client.get(path).context["cl"].result_list]
+
+
+def ended(status: RunStatus, name: str) -> Run:
+    now = timezone.now()
+    return factories.run(
+        status=status, schedule_name=name, started_at=now - timedelta(seconds=3), finished_at=now, queued_at=now
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [
+        ("enabled__exact=1&not=enabled__exact", ["off"]),
+        ("trigger_kind__exact=manual&not=trigger_kind__exact", ["off"]),
+        ("tags__id__exact={tag}&not=tags__id__exact", ["off"]),
+        ("last=never&not=last", []),
+        ("enabled__exact=1&trigger_kind__exact=manual&not=trigger_kind__exact,enabled__exact", ["off"]),
+        # Names of nothing that is chosen turn nothing.
+        ("not=enabled__exact,nonsense", ["off", "on"]),
+    ],
+)
+def test_each_filter_can_be_turned_round(admin_client: Client, query: str, left: list[str]) -> None:
+    on = factories.schedule(name="on", trigger_kind=TriggerKind.MANUAL)
+    factories.schedule(name="off", enabled=False)
+    tag = on.tags.create(name="daily")
+    assert names(admin_client, f"{SCHEDULES}?{query.format(tag=tag.pk)}") == left
+
+
+def test_a_filter_turned_round_keeps_rows_without_a_value(admin_client: Client) -> None:
+    schedule = factories.schedule(name="Front pages")
+    of_schedule, of_none = factories.run(schedule=schedule), factories.run()
+    page = admin_client.get(f"{RUNS}?schedule__id__exact={schedule.pk}&not=schedule__id__exact")
+    assert page.context["cl"].result_list == [of_none]
+    assert admin_client.get(f"{RUNS}?schedule__id__exact={schedule.pk}").context["cl"].result_list == [of_schedule]
+
+
+def test_the_bar_names_what_is_chosen_and_its_links_turn_it_and_take_it_away(admin_client: Client) -> None:
+    ended(RunStatus.FAILED, "Bad one")
+    ended(RunStatus.SUCCEEDED, "Good one")
+    page = admin_client.get(f"{RUNS}?status__exact=failed&cause__exact=manual")
+    status, cause = page.context["cl"].chosen
+    assert (str(status.title), str(status.words), status.turned) == ("status", "failed", False)
+    assert str(cause.words) == "by hand"
+    turned = admin_client.get(RUNS + status.turn_url)
+    assert [run.schedule_name for run in turned.context["cl"].result_list] == ["Good one"]
+    assert "not failed" in turned.content.decode()
+    back, _cause = turned.context["cl"].chosen
+    assert [run.schedule_name for run in admin_client.get(RUNS + back.turn_url).context["cl"].result_list] == [
+        "Bad one"
+    ]
+    without = admin_client.get(RUNS + back.remove_url)
+    assert len(without.context["cl"].result_list) == 2
+    assert [str(chosen.title) for chosen in without.context["cl"].chosen] == ["cause"]
+    assert "not" not in without.wsgi_request.GET
+
+
+def test_what_folds_rows_has_no_reverse(admin_client: Client) -> None:
+    factories.run(nothing_due=True, schedule=factories.schedule())
+    page = admin_client.get(f"{RUNS}?idle=only&not=idle")
+    assert len(page.context["cl"].result_list) == 1
+    assert [chosen.turn_url for chosen in page.context["cl"].chosen] == [""]
+
+
+def test_a_list_is_found_as_it_was_left(admin_client: Client) -> None:
+    asked = f"{SCHEDULES}?q=front&enabled__exact=1"
+    admin_client.get(f"{asked}&p=2", headers={"referer": f"http://testserver{SCHEDULES}"})
+    answer = admin_client.get(SCHEDULES, headers={"referer": "http://testserver/admin/"})
+    assert (answer.status_code, answer["Location"]) == (302, asked)
+    assert admin_client.get(RUNS).status_code == 200, "each list has its own"
+    assert Client().get(SCHEDULES)["Location"].startswith("/admin/login/"), "it is the person's own"
+
+
+def test_a_link_from_elsewhere_is_no_choice_to_remember(admin_client: Client) -> None:
+    admin_client.get(f"{RUNS}?status__exact=running", headers={"referer": "http://testserver/admin/"})
+    assert admin_client.get(RUNS).status_code == 200
+
+
+def test_reset_forgets_search_and_filters(admin_client: Client) -> None:
+    here = {"referer": f"http://testserver{SCHEDULES}"}
+    page = admin_client.get(f"{SCHEDULES}?q=front", headers=here)
+    answer = admin_client.get(SCHEDULES + page.context["cl"].reset_url, headers=here)
+    assert (answer.status_code, answer["Location"]) == (302, SCHEDULES)
+    assert admin_client.get(SCHEDULES).status_code == 200
+
+
+def test_the_bare_list_asked_for_in_the_list_itself_forgets_too(admin_client: Client) -> None:
+    here = {"referer": f"http://testserver{SCHEDULES}?q=front"}
+    admin_client.get(f"{SCHEDULES}?q=front", headers=here)
+    assert admin_client.get(SCHEDULES, headers=here).status_code == 200
+    assert admin_client.get(SCHEDULES, headers={"referer": "http://testserver/admin/"}).status_code == 200
+
+
+def test_what_the_list_does_not_understand_is_not_remembered(admin_client: Client) -> None:
+    here = {"referer": f"http://testserver{SCHEDULES}"}
+    broken = admin_client.get(f"{SCHEDULES}?enabled__exact=nope", headers=here)
+    assert broken["Location"].endswith("?e=1")
+    assert admin_client.get(broken["Location"], headers=here).status_code == 200
+    assert admin_client.get(SCHEDULES).status_code == 200
+
+
+def test_many_runs_offer_the_schedules_of_the_newest(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scheduling.admin.run_filters.SCHEDULES_LISTED", 2)
+    first, *others = [factories.schedule(name=f"S{number}") for number in range(4)]
+    for schedule in others[:2]:
+        factories.run(schedule=schedule, schedule_name=schedule.name)
+    page = admin_client.get(f"{RUNS}?schedule__id__exact={first.pk}")
+    spec = next(spec for spec in page.context["cl"].filter_specs if isinstance(spec, ScheduleFilter))
+    assert [name for _key, name in spec.lookup_choices] == ["S1", "S2", "S0"]
+    assert Schedule.objects.count() == 4
