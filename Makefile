@@ -8,7 +8,7 @@ SITE_PORT ?= 8700
 JOBS ?= 2
 export PORT SITE_PORT
 
-.PHONY: bench-pages bench-scheduling help demo run install install-dev test test-long chaos check screenshots format lock clean
+.PHONY: messages bench-pages bench-scheduling help demo run install install-dev test test-long chaos check screenshots format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -82,6 +82,11 @@ format: install-dev  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/djlint --reformat --quiet newss_project scheduling scrapers
+
+messages: install-dev  ## collect the words to translate into locale/, and compile the translations (needs gettext)
+	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py makemessages --locale de --add-location file --no-wrap \
+		--no-obsolete --ignore "tests/*" --ignore "benchmarks/*" --ignore "docs/*" --ignore ".venv*"
+	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py compilemessages --ignore ".venv*"
 
 lock: install-dev  ## write the installed versions into constraints.txt, after `make test` passed on them
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt

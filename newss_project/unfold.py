@@ -125,6 +125,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SUBHEADER": _("News on schedules"),
     "SITE_SYMBOL": "newspaper",
     "SITE_URL": None,
+    "SHOW_LANGUAGES": True,
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": icon}],
     "STYLES": [style],
     "SCRIPTS": [script],

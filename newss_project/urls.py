@@ -10,6 +10,7 @@ from newss_project.api import api
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/dashboard/strip/", admin.site.admin_view(dashboard.live_strip), name="dashboard_strip"),
+    path("i18n/", include("django.conf.urls.i18n")),
     path("admin/dashboard/live/", admin.site.admin_view(dashboard.live), name="dashboard_live"),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -23,7 +23,7 @@ def seconds_words(seconds: float) -> str:
     """Return a duration in at most two units, e.g. "0.4 s", "2 min 5 s", "3 d 4 h"."""
     seconds = max(seconds, 0.0)
     if seconds < 10:
-        return _("%(seconds).1f s") % {"seconds": seconds}
+        return _("%(seconds)s s") % {"seconds": localize(round(seconds, 1))}
     whole = round(seconds)
     if whole < MINUTE:
         return _("%(seconds)d s") % {"seconds": whole}
@@ -73,13 +73,14 @@ def clock_words(moment: datetime, now: datetime | None = None) -> str:
     today = timezone.localtime(now or timezone.now()).date()
     if local.date() == today:
         return date_format(local, "H:i:s") if local.second else date_format(local, "H:i")
-    form = "D j M, H:i" if local.year == today.year else "j M Y, H:i"
+    form = _("D j M, H:i") if local.year == today.year else _("j M Y, H:i")
     return date_format(local, form)
 
 
 def exact_words(moment: datetime) -> str:
     """Return a moment in full in the active zone, with the zone's name."""
-    return f"{date_format(timezone.localtime(moment), 'l j F Y, H:i:s')} ({timezone.get_current_timezone_name()})"
+    form = _("l j F Y, H:i:s")
+    return f"{date_format(timezone.localtime(moment), form)} ({timezone.get_current_timezone_name()})"
 
 
 def moment_html(moment: datetime | None, now: datetime | None = None) -> SafeString:

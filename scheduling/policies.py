@@ -224,7 +224,8 @@ def _late(schedule: Schedule, count: int, times: DueTimes, now: datetime) -> str
                 "only the latest one was run", "only the latest %(limit)d were run", schedule.catch_up_limit
             ) % {"limit": schedule.catch_up_limit}
             return f"{passed}; {because}."
-    return f"{passed}; {_('the latest one was run instead')}."
+    instead = _("the latest one was run instead")
+    return f"{passed}; {instead}."
 
 
 def _overlap(schedule: Schedule, chosen: Sequence[datetime], active: Active | None) -> list[NewRun]:

@@ -281,7 +281,8 @@ def _outcome(results: Sequence[SourceResult], failed: Sequence[SourceResult]) ->
 def _all_failed(failed: Sequence[SourceResult]) -> str:
     if len(failed) == 1:
         return _reasons(failed)
-    return f"{_t('All %d sources failed:') % len(failed)} {_reasons(failed)}"
+    begin = _t("All %d sources failed:") % len(failed)
+    return f"{begin} {_reasons(failed)}"
 
 
 def _reasons(failed: Sequence[SourceResult]) -> str:

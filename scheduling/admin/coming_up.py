@@ -54,6 +54,7 @@ def _chosen(text: str) -> datetime | None:
 
 def _row(week: forecast.Week, day: date, chosen: datetime | None) -> dict[str, Any]:
     picked = timezone.localtime(chosen) if chosen else None
+    name = date_format(day, _("l j F"))
     cells = []
     for hour in range(24):
         count = week.by_hour.get((day, hour), 0)
@@ -63,10 +64,10 @@ def _row(week: forecast.Week, day: date, chosen: datetime | None) -> dict[str, A
                 "shade": _shade(count, week),
                 "address": f"?hour={day.isoformat()}T{hour:02}:00#hour",
                 "chosen": picked is not None and (picked.date(), picked.hour) == (day, hour),
-                "title": f"{date_format(day, 'l j F')}, {hour:02}:00",
+                "title": f"{name}, {hour:02}:00",
             }
         )
-    return {"label": date_format(day, "D j M"), "cells": cells}
+    return {"label": date_format(day, _("D j M")), "cells": cells}
 
 
 def _shade(count: int, week: forecast.Week) -> int:

@@ -17,7 +17,7 @@ from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext_lazy
 from django.views.decorators.http import require_POST
 
 from scheduling.admin import run_page
@@ -68,7 +68,7 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
 
     # ── the list ──
 
-    @admin.display(description=_("Run"), ordering="schedule_name")
+    @admin.display(description=pgettext_lazy("noun", "Run"), ordering="schedule_name")
     def title(self, run: Run) -> SafeString:
         """Return the schedule's name with a link to the run's page."""
         return _cell("run_title", run)

@@ -166,12 +166,12 @@ class ScheduleListAdmin(VersionsAdmin):
         Schedule.objects.filter(pk__in=[schedule.pk for schedule in changed]).update(enabled=enabled)
         for schedule in changed:
             self._log_switch(request, schedule, enabled=enabled)
-        one, many = (
-            ("%d schedule enabled.", "%d schedules enabled.")
+        count = len(changed)
+        text = (
+            ngettext("%d schedule enabled.", "%d schedules enabled.", count)
             if enabled
-            else ("%d schedule disabled.", "%d schedules disabled.")
-        )
-        text = ngettext(one, many, len(changed)) % len(changed)
+            else ngettext("%d schedule disabled.", "%d schedules disabled.", count)
+        ) % count
         if changed:
             ids = ",".join(str(schedule.pk) for schedule in changed)
             back_to = reverse("admin:scheduling_schedule_switch_back")

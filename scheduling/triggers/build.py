@@ -97,7 +97,7 @@ class TriggerFields:
     def _window_words(self) -> list[str]:
         zone = ZoneInfo(self.zone)
         return [
-            phrase % {"moment": date_format(timezone.localtime(moment, zone), "j F Y H:i")}
+            phrase % {"moment": date_format(timezone.localtime(moment, zone), gettext("j F Y H:i"))}
             for phrase, moment in ((gettext("from %(moment)s"), self.start), (gettext("until %(moment)s"), self.end))
             if moment
         ]

@@ -81,7 +81,7 @@ def _changes(zone: str, after: datetime, until: datetime) -> Iterator[Stretch]:
 def _sentence(effect: ChangeEffect, stretch: Stretch) -> str:
     unchanged, changed = stretch.wall_start_unchanged, stretch.wall_start
     values = {
-        "date": date_format(unchanged, "j F Y"),
+        "date": date_format(unchanged, _("j F Y")),
         "old": f"{unchanged:%H:%M}",
         "new": f"{changed:%H:%M}",
     }

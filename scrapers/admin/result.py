@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from scheduling.display import duration_words
@@ -52,7 +53,7 @@ class SourceResultAdmin(AheadAdmin):
         """Return how many items it had."""
         return result.seen
 
-    @admin.display(description=_("Time"))
+    @admin.display(description=_("Duration"))
     def took(self, result: SourceResult) -> str:
         """Return how long it took."""
         return duration_words(result.duration)
@@ -62,7 +63,7 @@ class SourceResultAdmin(AheadAdmin):
         """Return when it began."""
         return show.when(result.started_at)
 
-    @admin.display(description=_("Run"))
+    @admin.display(description=pgettext_lazy("noun", "Run"))
     def run_link(self, result: SourceResult) -> SafeString:
         """Return a link to the run."""
         return show.link(result.run.get_absolute_url(), result.run)

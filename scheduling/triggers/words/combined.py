@@ -29,7 +29,7 @@ def calendar_words(count: int, unit: CalendarUnit | str, at: time, first_day: da
     }
     if count == 1:
         return words
-    return _("%(words)s, from %(date)s") % {"words": words, "date": date_format(first_day, "j F Y")}
+    return _("%(words)s, from %(date)s") % {"words": words, "date": date_format(first_day, _("j F Y"))}
 
 
 def _day(unit: CalendarUnit, day: date) -> str:
@@ -43,7 +43,7 @@ def _day(unit: CalendarUnit, day: date) -> str:
         case CalendarUnit.YEARS if (day.month, day.day) == (2, 29):
             return _("29 February (28 February in other years)")
         case CalendarUnit.YEARS:
-            return date_format(day, "j F")
+            return date_format(day, _("j F"))
     return ""
 
 
@@ -63,7 +63,7 @@ def blackout_words(daily: Iterable[tuple[time, time]] = (), dates: Iterable[date
         _("between %(begin)s and %(end)s") % {"begin": _clock(begin), "end": _clock(end)}
         for begin, end in sorted(daily)
     ]
-    if days := [date_format(day, "j F Y") for day in sorted(dates)]:
+    if days := [date_format(day, _("j F Y")) for day in sorted(dates)]:
         parts.append(_("on %(dates)s") % {"dates": get_text_list(days, _("or"))})
     return _("never %(times)s") % {"times": get_text_list(parts, _("or"))} if parts else ""
 

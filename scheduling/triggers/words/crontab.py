@@ -169,16 +169,17 @@ def _days(pattern: Pattern) -> str:
         return _("on %(day)d %(month)s") % {"day": numbers[0], "month": _listed(pattern.months, _month)}
     parts = []
     if numbers:
-        parts.append(ngettext("day %(days)s", "days %(days)s", len(numbers)) % {"days": _listed(numbers)})
+        parts.append(ngettext("day %(days)s", "days %(days)s", len(numbers)) % {"days": _listed(numbers, _day)})
     if LAST in pattern.days:
         parts.append(_("the last day"))
     if LAST_WORKING_DAY in pattern.days:
         parts.append(_("the last working day (Monday to Friday)"))
+    days = get_text_list(parts, _("and"))
     if len(pattern.months) < 12:
-        months = _listed(pattern.months, _month)
-    else:
-        months = _("every month that has one") if numbers and min(pattern.days) > 28 else _("every month")
-    return _("on %(days)s of %(months)s") % {"days": get_text_list(parts, _("and")), "months": months}
+        return _("on %(days)s of %(months)s") % {"days": days, "months": _listed(pattern.months, _month)}
+    if numbers and min(pattern.days) > 28:
+        return _("on %(days)s of every month that has one") % {"days": days}
+    return _("on %(days)s of every month") % {"days": days}
 
 
 def _named_weekdays(pattern: Pattern) -> list[int]:
@@ -188,6 +189,9 @@ def _named_weekdays(pattern: Pattern) -> list[int]:
 
 def _weekdays(pattern: Pattern) -> str:
     weekly = _named_weekdays(pattern)
+    if len(weekly) == len(pattern.weekdays) >= 3 and _distance(weekly) == 1:
+        # Other languages say this one differently from a list.
+        return _("on %(first)s through %(last)s") % {"first": _weekday(weekly[0]), "last": _weekday(weekly[-1])}
     parts = [_listed(weekly, _weekday)] if weekly else []
     # The last one of a month comes after the others.
     once = sorted(
@@ -212,6 +216,10 @@ def _weekdays(pattern: Pattern) -> str:
 
 def _in_months(pattern: Pattern) -> str:
     return _("in %(months)s") % {"months": _listed(pattern.months, _month)}
+
+
+def _day(number: int) -> str:
+    return pgettext("day of a month", "%(number)d") % {"number": number}
 
 
 def _weekday(number: int) -> str:

@@ -13,4 +13,4 @@ from django.utils.translation import gettext as _
 def date_words(run_at: datetime, zone: str) -> str:
     """Return a one-off date in its zone, e.g. "Once, on 24 December 2026 at 06:30"."""
     local = timezone.localtime(run_at, ZoneInfo(zone))
-    return _("Once, on %(date)s at %(time)s") % {"date": date_format(local, "j F Y"), "time": date_format(local, "H:i")}
+    return _("Once, on %(date)s at %(time)s") % {"date": date_format(local, _("j F Y")), "time": f"{local:%H:%M}"}
