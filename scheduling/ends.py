@@ -99,8 +99,8 @@ def _write_together(ends: Sequence[Finished]) -> list[Run]:
     now = timezone.now()
     ended: list[Run] = []
     with transaction.atomic():
-        held = Run.objects.running().filter(pk__in=[one.run.pk for one in ends]).select_for_update(no_key=True)
-        tokens = dict(held.values_list("pk", "claim_token"))
+        held = Run.objects.running().filter(pk__in=[one.run.pk for one in ends])
+        tokens = dict(Run.objects.filter(pk__in=held.lock()).values_list("pk", "claim_token"))
         alike: dict[str, list[Finished]] = {}
         for one in ends:
             if tokens.get(one.run.pk) == one.run.claim_token:
@@ -144,7 +144,7 @@ def end(which: RunQuerySet, outcome: Outcome, now: datetime | None = None, **val
     ended. `values` are written beside the outcome. In one transaction:
 
     1. Lock the schedules that consequences touch, in the order of their ids and before any run, as the fire path
-       does: so an end and a fire cannot wait for each other.
+       does; then the runs (`RunQuerySet.lock`), then what is counted: so an end and a fire cannot wait for each other.
     2. Write the ends.
     3. Commit with them what follows (`_consequences`).
     """
@@ -158,7 +158,7 @@ def end(which: RunQuerySet, outcome: Outcome, now: datetime | None = None, **val
         ids = [run.pk for run in found]
         # A single run is compared by the update itself; of several, those that are still there are read first.
         if len(ids) > 1:
-            ids = list(which.filter(pk__in=ids).select_for_update(no_key=True).values_list("pk", flat=True))
+            ids = which.filter(pk__in=ids).lock()
         written = which.filter(pk__in=ids).update(**_values(outcome, now), **values)
         if not written:
             return []
@@ -230,7 +230,7 @@ def _consequences(ended: Sequence[Run], followers: dict[int, list[FollowUp]], ou
     _number(attempts)
     Run.objects.bulk_create(attempts)
     again = {attempt.parent_id for attempt in attempts}
-    for run in ended:
+    for run in sorted(ended, key=lambda one: (one.schedule_id or 0, one.pk)):
         if run.pk in again:
             continue
         if run.status in RunStatus.bad() or _has_failures(run):

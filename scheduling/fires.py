@@ -121,7 +121,8 @@ def fire(store: FireStore, now: datetime, epoch: int, claim: Claim | None = None
        claimed, where the executors have room (`claim`).
     6. Move the due times where the old one still stands; only moved schedules get their runs.
     7. Insert the runs; a due time that already has a row is passed over.
-    8. Count them where a schedule ends after so many; cancel the runs that they replace.
+    8. Cancel the runs that they replace; count them where a schedule ends after so many. Schedules are locked first,
+       then runs, then counts, each in the order of their ids, as an end does it (`scheduling.ends`).
     9. Find the next due time, and commit.
 
     Raises `LostLeadership`, or what the database raises; then nothing has happened.
@@ -137,11 +138,11 @@ def fire(store: FireStore, now: datetime, epoch: int, claim: Claim | None = None
         plan = _plan(store, store.lock_due(now), holds, now, claim)
         moved = store.move(plan.moves)
         new = store.insert([row for row in plan.rows if row.schedule_id in moved], now, claim)
+        if plan.replacing:
+            store.replace(plan.replacing, now)
         if plan.remaining:
             started = (run.schedule_id for run in new if run.status in RunStatus.active())
             store.count(Counter(started) & plan.remaining)
-        if plan.replacing:
-            store.replace(plan.replacing, now)
         next_due = store.next_due()
     if next_due is not None and next_due <= now:
         # Left over: an edit holds it locked, or was committed meanwhile and is brought into step next.

@@ -14,7 +14,7 @@ from django.db.models.functions import Cast, Concat
 from django.utils.translation import gettext as _
 
 from scheduling.ends import Outcome, end
-from scheduling.models import Cause, ConcurrencyPolicy, Run, RunStatus
+from scheduling.models import Cause, ConcurrencyPolicy, Run, RunStatus, Schedule
 
 
 def replace_older(schedule_ids: Iterable[int] | RawSQL, now: datetime) -> None:
@@ -25,12 +25,10 @@ def replace_older(schedule_ids: Iterable[int] | RawSQL, now: datetime) -> None:
     """
     newer = Run.objects.active().filter(schedule=OuterRef("schedule"), pk__gt=OuterRef("pk"), backfill__isnull=True)
     newer = newer.exclude(cause__in=[Cause.RETRY, Cause.RECOVERY])
-    older = Run.objects.active().filter(
-        Exists(newer),
-        schedule__in=schedule_ids,
-        schedule__concurrency_policy=ConcurrencyPolicy.REPLACE,
-        backfill__isnull=True,
-    )
+    replacing = Schedule.objects.filter(pk__in=schedule_ids, concurrency_policy=ConcurrencyPolicy.REPLACE)
+    older = Run.objects.active().filter(Exists(newer), schedule__in=replacing.values("pk"), backfill__isnull=True)
+    if not older.lock():
+        return
     newest = Cast(Subquery(newer.order_by("-pk").values("pk")[:1]), CharField())
     older.running().filter(cancel_requested_at__isnull=True).update(
         cancel_requested_at=now, cancel_reason=Concat(Value(_("Replaced by run ")), newest, Value("."))

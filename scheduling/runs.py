@@ -40,7 +40,8 @@ def claim(executor: str, limit: int, instance: SchedulerInstance, epoch: int, no
         # Backfills come after all that became due by itself.
         waiting = waiting.order_by(F("backfill").asc(nulls_first=True), order, "id")
         ids = list(waiting.values_list("pk", flat=True)[:limit])
-        Run.objects.queued().filter(pk__in=ids).update(
+        # What somebody else is about to end or to change is left for the next look.
+        Run.objects.queued().filter(pk__in=ids).free().update(
             status=RunStatus.RUNNING, claim_token=token, instance=instance, started_at=now, wait_reason="", pid=None
         )
         # In the order of the queue; without what a run that begins does not have yet.
@@ -60,7 +61,9 @@ def no_place(executor: str, limit: int) -> str:
 def say_wait(executor: str, limit: int, now: datetime) -> None:
     """Tell on the runs that an executor has no room for what they wait for."""
     reason = no_place(executor, limit)
-    Run.objects.startable(now).filter(executor=executor).exclude(wait_reason=reason).update(wait_reason=reason)
+    waiting = Run.objects.startable(now).filter(executor=executor).exclude(wait_reason=reason)
+    with transaction.atomic():
+        Run.objects.queued().filter(pk__in=waiting.values("pk")).free().update(wait_reason=reason)
 
 
 def hand_back(run: Held, reason: str) -> bool:
@@ -94,9 +97,10 @@ def hand_back_all(claimed: Collection[Held], reason: str) -> None:
         ids = [run.pk for run in claimed if run.claim_token == token]
         for start in range(0, len(ids), CHUNK):
             held = Run.objects.running().filter(pk__in=ids[start : start + CHUNK], claim_token=token)
-            held.update(
-                status=RunStatus.QUEUED, claim_token="", started_at=None, instance=None, wait_reason=reason[:200]
-            )
+            with transaction.atomic():
+                Run.objects.filter(pk__in=held.lock()).update(
+                    status=RunStatus.QUEUED, claim_token="", started_at=None, instance=None, wait_reason=reason[:200]
+                )
 
 
 def end_dead(run: Run, outcome: Outcome) -> Run | None:

@@ -63,7 +63,7 @@ ON CONFLICT (schedule_id, scheduled_for, attempt) DO NOTHING RETURNING id, sched
 """
 COUNT_POSTGRESQL = """
 INSERT INTO scheduling_schedulestate AS state (schedule_id, fired, failures_in_row)
-SELECT key::bigint, value::int, 0 FROM json_each_text(%s)
+SELECT key::bigint, value::int, 0 FROM json_each_text(%s) ORDER BY key::bigint
 ON CONFLICT (schedule_id) DO UPDATE SET fired = state.fired + excluded.fired
 """
 COUNT_SQLITE = """

@@ -205,7 +205,7 @@ class Backfill(models.Model):
             for start in range(0, len(queued), CHUNK):
                 count += len(end(runs.queued().filter(pk__in=queued[start : start + CHUNK]), outcome, now, **asked))
             # Those that began since the look at the queue are asked as well.
-            count += runs.running().filter(cancel_requested_at=None).update(**asked)
+            count += runs.filter(pk__in=runs.running().filter(cancel_requested_at=None).lock()).update(**asked)
             if count:
                 cancelled = ngettext("Cancelled %(count)d run", "Cancelled %(count)d runs", count) % {"count": count}
                 audit.note(by, self, cancelled)

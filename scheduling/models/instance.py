@@ -67,9 +67,12 @@ class SchedulerInstanceQuerySet(models.QuerySet["SchedulerInstance"]):
         return self.filter(state__in=InstanceState.alive()).update(state=InstanceState.LOST, ended_at=now)
 
     def absence(self, now: datetime | None = None) -> str:
-        """Return in a sentence that no scheduler works and how to start one; empty when one does."""
+        """Return in a sentence why no scheduler works (none runs, or one may not lead) and what to do; else nothing."""
         if self.active().beating(now).exists():
             return ""
+        kept_back = self.filter(state=InstanceState.STANDBY).exclude(note="").beating(now)
+        if (note := kept_back.values_list("note", flat=True).first()) is not None:
+            return gettext("Waits for a scheduler: one is running, but it stands by. %(why)s") % {"why": note}
         return gettext("Waits for a scheduler: none is running. Start one with: python manage.py runapscheduler")
 
 

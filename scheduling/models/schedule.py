@@ -183,6 +183,12 @@ class Schedule(Timed, Pausable):
         return f"{JOB_ID_PREFIX}{self.pk}"
 
     @transaction.atomic
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Delete it; it is locked before its runs are touched, as everybody does (`RunQuerySet.lock`)."""
+        Schedule.objects.select_for_update().filter(pk=self.pk).values_list("pk").first()
+        return super().delete(*args, **kwargs)
+
+    @transaction.atomic
     def duplicate(self) -> Schedule:
         """Save a copy under a free name with the same tags and predecessors, disabled, not paused; return it."""
         from scheduling.models.follow_up import FollowUp

@@ -52,6 +52,15 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
             kept = kept.filter(own | Exists(tagged) | Q(pk__in=keys))
         return kept
 
+    @transaction.atomic
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete them; they are locked before their runs are touched, as everybody does (`RunQuerySet.lock`)."""
+        list(self.model.objects.filter(pk__in=self.values("pk")).order_by("pk").select_for_update().values_list("pk"))
+        return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
     def resume_due(self, at: datetime) -> datetime | None:
         """Resume the schedules whose pause is over at a moment; return when the next pause will be (None: none)."""
         ends = self.filter(paused_until__isnull=False)
@@ -59,7 +68,7 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
         if first is None or first > at:
             return first
         with transaction.atomic():
-            over = list(ends.filter(paused_until__lte=at).select_for_update(no_key=True))
+            over = list(ends.filter(paused_until__lte=at).order_by("pk").select_for_update(no_key=True))
             Pause.objects.bulk_create(filter(None, (one.ended_pause(at) for one in over)), ignore_conflicts=True)
             keys = [schedule.pk for schedule in over]
             ScheduleState.objects.filter(schedule__in=keys).update(failures_in_row=0)

@@ -242,7 +242,8 @@ def test_a_retry_replaces_nothing_and_a_newer_run_replaces_a_waiting_retry(clock
     (first,) = clockwork.at(0)
     running(first)
     retry = factories.run(schedule=schedule, cause=Cause.RETRY, not_before=START + timedelta(hours=1))
-    replace_older([schedule.pk], START)
+    with transaction.atomic():
+        replace_older([schedule.pk], START)
     first.refresh_from_db()
     assert first.cancel_requested_at is None
     clockwork.at(60)

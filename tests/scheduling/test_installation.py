@@ -148,6 +148,9 @@ def test_what_keeps_a_scheduler_from_leading_stands_on_its_row(start_scheduler: 
     staging.wait_for("belongs to another installation")
     wait_until(lambda: "belongs to another installation" in row().note, what="a note on the row")
     assert row().state == InstanceState.STANDBY
+    waits_for = factories.run().waits_for()
+    assert "one is running, but it stands by" in waits_for
+    assert "runapscheduler --adopt" in waits_for
     assert not Run.objects.filter(schedule=schedule).exists()
     leader_of_staging = start_scheduler("--adopt", NEWSS_ENVIRONMENT="staging")
     wait_until(lambda: not row().note, what="the note is taken back")
