@@ -31,6 +31,7 @@ from scrapers.outage import Outage
 from scrapers.pool import ExtractPool
 from scrapers.progress import Progress, facts_of, result_of
 from scrapers.query import Query
+from scrapers.secrets import SecretError, revealed_options
 from scrapers.source_settings import resolve_all
 from scrapers.source_settings.plan import Plan
 from scrapers.storage import Storage
@@ -181,7 +182,7 @@ class Collection:
             url=url,
             identity=plan.identity,
             tally=progress.tally,
-            options=source.options,
+            options=_options(source),
             query=query,
             etag=etag,
             last_modified=last_modified,
@@ -257,3 +258,11 @@ class Collection:
         self._context.progress(self._done, len(self._sources), result.source_name)
         level = logging.ERROR if result.status == ResultStatus.FAILED else logging.INFO
         self._context.log(f"{result.source_name}: {result.sentence()}", level)
+
+
+def _options(source: Source) -> dict[str, Any]:
+    """Return a source's options with their secrets; raises `CollectError` (`NO_SECRET`) where one cannot be had."""
+    try:
+        return dict(revealed_options(source.options))
+    except SecretError as error:
+        raise CollectError(FailureClass.NO_SECRET, str(error)) from None

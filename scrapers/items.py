@@ -21,6 +21,7 @@ from scrapers.extract.page import Page
 from scrapers.fetch.answers import Answer
 from scrapers.fetch.client import Fetcher
 from scrapers.fetch.failures import CollectError, FailureClass
+from scrapers.fetch.identity import Identity
 from scrapers.fetch.rendering import Renderer
 from scrapers.health import looks_new
 from scrapers.ingest import Entry, Outcome, Status
@@ -64,7 +65,7 @@ class Items:
 
     async def deal_with(self, progress: Progress, listing: Listing) -> bool:
         """Deal with the items of a listing; tell whether any of them was not known."""
-        entries = [Entry.of(item) for item in listing.items]
+        entries = [Entry.of(_without_parameters(item, progress.plan.identity)) for item in listing.items]
         statuses = await self._storage.look_up(progress.source, entries, self._query.key)
         statuses = await self._known_by_title(progress, entries, statuses)
         beyond = await self._first_import(progress, entries)
@@ -196,3 +197,10 @@ class Items:
         self._totals[outcome] += 1
         self._totals["found"] += 1
         self._context.count(**totals(self._totals))
+
+
+def _without_parameters(item: Item, identity: Identity) -> Item:
+    """Return an item without the source's tokens, where its server repeats them in addresses."""
+    if not identity.parameters:
+        return item
+    return replace(item, url=identity.shown(item.url), guid=identity.shown(item.guid), image=identity.shown(item.image))

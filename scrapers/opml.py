@@ -25,6 +25,7 @@ from lxml import etree
 
 from scheduling.models import Tag
 from scrapers.models import Source
+from scrapers.secrets import without_secrets, without_tokens
 
 NAMESPACE = "urn:newss:opml"
 MAX_BYTES = 10 * 1024 * 1024
@@ -182,14 +183,14 @@ def import_outlines(outlines: Iterable[Outline]) -> Report:
     wanted: dict[str, list[str]] = {}
     new: dict[str, Source] = {}
     for outline in outlines:
-        url = outline.url.strip()
+        url, _tokens = without_tokens(outline.url.strip())
         if url in known or url in new:
             report.known.append(Line(outline.name, url, _t("There is already a source with this address.")))
             wanted.setdefault(url, []).extend(outline.tags)
             continue
         source = Source(
             name=free_name(outline.name, url, names),
-            url=url,
+            url=outline.url.strip(),
             kind=outline.kind,
             enabled=outline.enabled,
             options=outline.options,
@@ -268,7 +269,7 @@ def write(sources: Iterable[Source]) -> bytes:
             outline.set(f"{{{NAMESPACE}}}tags", json.dumps(tags))
         outline.set(f"{{{NAMESPACE}}}kind", source.kind)
         if source.options:
-            outline.set(f"{{{NAMESPACE}}}options", json.dumps(source.options, sort_keys=True))
+            outline.set(f"{{{NAMESPACE}}}options", json.dumps(without_secrets(source.options), sort_keys=True))
         if not source.enabled:
             outline.set(f"{{{NAMESPACE}}}enabled", "no")
     ET.indent(root)

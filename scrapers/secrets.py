@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote_plus, urlsplit, urlunsplit
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives import hashes
@@ -26,6 +27,13 @@ ENVIRONMENT_PREFIX = "NEWSS_SECRET_"
 """Only variables whose name begins like this can be named, so that no form reads the rest of the environment."""
 _ENCRYPTED = "enc:"
 _REFERENCE = re.compile(r"env:([A-Za-z0-9_]+)")
+_ALLOWED_REFERENCE = re.compile(rf"env:({ENVIRONMENT_PREFIX}[A-Z0-9_]+)")
+#: Names of parameters in addresses that hold a secret, and those that do where the value looks like one.
+_TOKEN = re.compile(
+    r"(api[_-]?key|access[_-]?key|(access|auth|api)?[_-]?token|(client[_-]?)?secret|password|passwd|pwd)", re.IGNORECASE
+)
+_PERHAPS_TOKEN = re.compile(r"(key|auth|sig|signature|appid|app[_-]id)", re.IGNORECASE)
+_LOOKS_SECRET = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9._~+/=-]{20,}")
 _ONLY_REFERENCE = re.compile(rf"(?:[A-Za-z]+ )?env:{ENVIRONMENT_PREFIX}[A-Z0-9_]+")
 
 
@@ -50,6 +58,18 @@ def revealed(stored: str) -> str:
                 _("A stored secret cannot be decrypted: NEWSS_SECRETS_KEY (or SECRET_KEY) is not what it was.")
             ) from error
     return _REFERENCE.sub(_from_environment, stored)
+
+
+def revealed_options(values: Any) -> Any:
+    """Return a copy of a source's options with every secret in them; raises `SecretError`.
+
+    Only `env:NEWSS_SECRET_…` is taken from the environment here: elsewhere in an option "env:" may be a part of it.
+    """
+    return _each(_revealed_option, values)
+
+
+def _revealed_option(text: str) -> str:
+    return revealed(text) if text.startswith(_ENCRYPTED) else _ALLOWED_REFERENCE.sub(_from_environment, text)
 
 
 def masked(stored: str) -> str:
@@ -83,6 +103,31 @@ def encrypted_in(values: Any) -> set[str]:
         parts = values.values() if isinstance(values, dict) else values
         return set().union(*(encrypted_in(part) for part in parts))
     return {values} if isinstance(values, str) and values.startswith(_ENCRYPTED) else set()
+
+
+def holds_secrets(values: Any) -> bool:
+    """Tell whether anything JSON holds has a secret in it, encrypted or by the name of an environment variable."""
+    if isinstance(values, dict | list):
+        return any(map(holds_secrets, values.values() if isinstance(values, dict) else values))
+    return isinstance(values, str) and (values.startswith(_ENCRYPTED) or bool(_ALLOWED_REFERENCE.search(values)))
+
+
+def without_tokens(url: str) -> tuple[str, dict[str, str]]:
+    """Return an address without the parameters that hold a token or a password, and these by name."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url, {}
+    kept, taken = [], {}
+    for pair in parts.query.split("&"):
+        name, _equals, value = pair.partition("=")
+        text = unquote_plus(value)
+        sure = _TOKEN.fullmatch(name) and "{" not in text
+        if text and (sure or (_PERHAPS_TOKEN.fullmatch(name) and _LOOKS_SECRET.fullmatch(text))):
+            taken[unquote_plus(name)] = text
+        else:
+            kept.append(pair)
+    return (urlunsplit(parts._replace(query="&".join(kept))), taken) if taken else (url, {})
 
 
 def _each(change: Callable[[str], str], values: Any) -> Any:

@@ -225,7 +225,9 @@ def _load_source(entry: Mapping[str, Any]) -> Line:
     )
     source = source or Source()
     settings, missing = _without_masks(entry.get("settings", {}), source.settings)
-    return _save("sources", source, {**entry, "settings": settings}, SOURCE_FIELDS, _source, missing=missing)
+    options, more = _without_masks(entry.get("options", {}), source.options)
+    values = {**entry, "settings": settings, "options": options}
+    return _save("sources", source, values, SOURCE_FIELDS, _source, missing=[*missing, *more])
 
 
 def _load_topic(entry: Mapping[str, Any]) -> Line:

@@ -34,6 +34,7 @@ from scrapers.admin.source_start import StartMixin
 from scrapers.jobs import poll_now
 from scrapers.kinds import registry as kinds
 from scrapers.models import Article, Source, SourceHealth
+from scrapers.secrets import without_secrets
 from scrapers.source_settings.fields import GROUPS
 
 LATEST = 10
@@ -363,7 +364,7 @@ class SourceAdmin(StartMixin, NewsAdmin):
     @admin.display(description=_("Options"))
     def options_shown(self, source: Source) -> SafeString:
         """Return the options of the kind in words."""
-        rows = [(name, value) for name, value in source.options.items() if value not in (None, "", [])]
+        rows = [(name, value) for name, value in without_secrets(source.options).items() if value not in (None, "", [])]
         return format_html_join("", '<span class="newss-sub">{}: {}</span><br>', rows)
 
     @admin.display(description=_("Settings"))

@@ -113,7 +113,7 @@ class SourceForm(SettingsFields, _SourceModelForm):
         super().__init__(*args, **kwargs)
         if self.is_bound:
             self.data = self._with_defaults(self.data)
-        stored = self.instance.options or {}
+        stored = self._stored_options = dict(self.instance.options or {})
         for name, field in self._kind_fields().items():
             self.initial.setdefault(f"{OPTION}-{name}", stored.get(name, field.initial))
         self.initial["kind"] = self.initial["kind_shown"] = self.kind_name
@@ -167,7 +167,7 @@ class SourceForm(SettingsFields, _SourceModelForm):
             self.add_error("kind", _t("The kind was changed: look through its options, then save."))
             return cleaned
         self.instance.settings = self.typed_settings()
-        form = registry.get(self.kind_name).form(data=self.data, prefix=OPTION)
+        form = registry.get(self.kind_name).form(data=self.data, prefix=OPTION).knowing(self._stored_options)
         if form.is_valid():
             self.instance.options = form.to_options()
             return cleaned

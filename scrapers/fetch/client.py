@@ -63,10 +63,17 @@ class Fetcher:
         """
         headers = {"Accept": accept, **conditional_headers(etag, last_modified)}
         tally = tally if tally is not None else Tally()
+        try:
+            return await self._fetch(url, headers, tally, identity)
+        except CollectError as error:
+            raise identity.masked(error) from error.__cause__
+
+    async def _fetch(self, url: str, headers: Mapping[str, str], tally: Tally, identity: Identity) -> Answer:
         visited: set[str] = set()
+        conditional = {"If-None-Match", "If-Modified-Since"} & set(headers)
         moved_to, permanent = "", True
         while True:
-            wire = wire_of(url)
+            wire = identity.shown(wire_of(url))
             if wire in visited:
                 raise CollectError(FailureClass.BAD_REDIRECT, _t("The address redirects in a circle: %s") % wire)
             if len(visited) > MAX_REDIRECTS:
@@ -75,14 +82,14 @@ class Fetcher:
             known = await self._hosts.known(wire)
             await self._hosts.check_robots(known, wire, tally, identity.proxy)
             sent = {**headers, **identity.headers_for(wire)}
-            raw = await self._hosts.ask(known, wire, sent, tally, proxy=identity.proxy)
+            raw = await self._hosts.ask(known, identity.address_for(wire), sent, tally, proxy=identity.proxy)
             if raw.status in REDIRECTS:
-                url = target_of(wire, raw)
+                url = identity.shown(target_of(wire, raw))
                 # What lies behind the first passing redirect may be elsewhere the next time.
                 permanent = permanent and raw.status in PERMANENT
                 moved_to = url if permanent else moved_to
                 continue
-            return answer_of(raw, wire, known.host.host, moved_to, conditional=bool(etag or last_modified))
+            return answer_of(raw, wire, known.host.host, moved_to, conditional=bool(conditional))
 
     @asynccontextmanager
     async def hold(self, url: str, tally: Tally) -> AsyncIterator[float]:
@@ -110,7 +117,7 @@ class Fetcher:
         check_cool_down(known.host)
         kept = {name: value for name, value in headers.items() if name.lower() in ("accept", "content-type", "referer")}
         sent = {**kept, **identity.headers_for(wire)}
-        return await self._wire.resource(wire, method, sent, data, proxy=identity.proxy)
+        return await self._wire.resource(identity.address_for(wire), method, sent, data, proxy=identity.proxy)
 
     async def forget_network_failures(self) -> None:
         """Ask again for each robots.txt that could not be had for a reason that may have been our own connection's."""

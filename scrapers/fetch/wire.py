@@ -96,7 +96,7 @@ class Wire:
         except Exception as error:
             failure = classify(error, host)
             if failure.failure is FailureClass.INTERNAL:
-                logger.exception("Fetching %s failed for a reason of our own.", url)
+                logger.exception("Fetching from %s failed for a reason of our own.", host)
             raise failure from error
         return raw
 

@@ -3,7 +3,7 @@
 from scrapers.kinds.base import Item, Kind, Listing, registry
 from scrapers.kinds.custom import Scraper, scraper
 from scrapers.kinds.feed import FeedKind
-from scrapers.kinds.forms import OptionsForm
+from scrapers.kinds.forms import OptionsForm, SecretField
 from scrapers.kinds.json_api import JSONKind
 from scrapers.kinds.listing import ListingKind
 from scrapers.kinds.poll import NotModified, Poll
@@ -16,4 +16,15 @@ registry.add(ListingKind())
 registry.add(JSONKind())
 registry.add(SpiderKind())
 
-__all__ = ["Item", "Kind", "Listing", "NotModified", "OptionsForm", "Poll", "Scraper", "registry", "scraper"]
+__all__ = [
+    "Item",
+    "Kind",
+    "Listing",
+    "NotModified",
+    "OptionsForm",
+    "Poll",
+    "Scraper",
+    "SecretField",
+    "registry",
+    "scraper",
+]

@@ -83,9 +83,12 @@ class Kind(ABC):
         of this kind; lets `NotModified` through.
         """
 
-    def clean_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return options as they are stored; raises `ValidationError` naming each wrong or unknown one."""
-        return self.form.clean_options(options)
+    def clean_options(self, options: Mapping[str, Any], stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return options as they are stored; a secret's mask stands for what is `stored`.
+
+        Raises `ValidationError` naming each wrong or unknown one.
+        """
+        return self.form.clean_options(options, stored)
 
 
 class Registry:

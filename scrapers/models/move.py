@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -13,8 +12,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
+from scrapers.fetch.identity import Identity
 from scrapers.models.source import QUERY, Source
-from scrapers.secrets import encrypted_in
+from scrapers.secrets import holds_secrets
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -34,9 +34,8 @@ class SourceMoveManager(models.Manager["SourceMove"]):
         target = source.moving_to
         if source.moving_seen < MOVES_AFTER or QUERY in source.url or not target or target == source.url:
             return None
-        elsewhere = urlsplit(target).netloc != urlsplit(source.url).netloc
-        if elsewhere and encrypted_in(source.settings):
-            return None  # Its passwords are for that host alone; a person has to type them anew.
+        if not Identity(home=source.url).is_home(target) and _has_secrets(source):
+            return None  # Its secrets are for that host alone; a person has to type them anew.
         if len(target) > 1000 or Source.objects.filter(url=target).exists():
             return None
         if self.filter(source=source, to_url=target, undone_at__isnull=False).exists():
@@ -48,6 +47,14 @@ class SourceMoveManager(models.Manager["SourceMove"]):
             record = self.create(source=source, from_url=source.url, to_url=target)
         source.url, source.moving_to, source.moving_seen = target, "", 0
         return record
+
+
+def _has_secrets(source: Source) -> bool:
+    """Tell whether requests of a source carry a secret, its own or an inherited one."""
+    from scrapers.source_settings import resolve
+
+    values = resolve(source).values
+    return holds_secrets([source.options, *(values[name] for name in ("headers", "cookies", "parameters"))])
 
 
 class SourceMove(models.Model):

@@ -231,19 +231,25 @@ class Source(PolledSource):
     def clean(self) -> None:
         """Take the spaces off that pasting an address brings along, and judge options and settings."""
         from scrapers.kinds import registry
-        from scrapers.secrets import encrypted_in
+        from scrapers.secrets import MASK, encrypted_in, without_tokens
         from scrapers.source_settings import clean_settings
 
-        self.url = self.url.strip()
-        before = Source.objects.filter(pk=self.pk).values("url", "settings").first() if self.pk else None
+        self.url, tokens = without_tokens(self.url.strip())
+        if tokens:
+            # Everybody sees the address; there a token is as good as told.
+            known = self.settings.get("parameters")
+            self.settings = {**self.settings, "parameters": {**(known if isinstance(known, dict) else {}), **tokens}}
+        before = Source.objects.filter(pk=self.pk).values("url", "settings", "options").first() if self.pk else None
         try:
             self.settings = clean_settings(self.settings, before and before["settings"])
         except ValidationError as error:
             raise ValidationError({"settings": _listed(error)}) from error
         if before and _host(before["url"]) != _host(self.url):
             # Who may edit a source may not read its secrets; sent to a host of their choice they could.
-            kept = encrypted_in(self.settings) & encrypted_in(before["settings"])
-            if kept:
+            stored = encrypted_in([before["settings"], before["options"]])
+            if encrypted_in([self.settings, self.options]) & stored or MASK in json.dumps(
+                self.options, ensure_ascii=False, default=str
+            ):
                 words = _("The address leads to another host: type its passwords, tokens and cookies anew.")
                 raise ValidationError({"url": words})
         self.clean_polling()
@@ -252,7 +258,7 @@ class Source(PolledSource):
         except ValidationError:
             return  # Told at its own field.
         try:
-            self.options = kind.clean_options(self.options)
+            self.options = kind.clean_options(self.options, before and before["options"])
         except ValidationError as error:
             raise ValidationError({"options": _listed(error)}) from error
         if QUERY in self.url and not kind.takes_query:

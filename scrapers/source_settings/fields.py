@@ -17,7 +17,14 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
 from scrapers.selectors import validate_selector
-from scrapers.source_settings.inputs import LinesField, ProxyField, SecretPairsField, judge_cookie, judge_header
+from scrapers.source_settings.inputs import (
+    LinesField,
+    ProxyField,
+    SecretPairsField,
+    judge_cookie,
+    judge_header,
+    judge_parameter,
+)
 from scrapers.source_settings.patterns import validate_patterns
 
 
@@ -173,6 +180,15 @@ SETTINGS: dict[str, Setting] = {
                 separator="=",
                 check=judge_cookie,
                 help_text=_("One a line, name=value. As headers."),
+            ),
+        ),
+        Setting(
+            "parameters",
+            lambda: SecretPairsField(
+                label=_("Parameters of the address"),
+                separator="=",
+                check=judge_parameter,
+                help_text=_("One a line, name=value: tokens of an address. Sent as headers are, shown nowhere."),
             ),
         ),
         Setting(

@@ -23,6 +23,7 @@ _REFUSED = frozenset(
     | {"if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range", "expect", "te", "upgrade"}
     | {"proxy-authorization", "proxy-connection", "keep-alive", "trailer", "content-encoding", "content-type"}
 )
+_PARAMETER_NAME = re.compile(r"[^\s=&#?%]{1,100}")
 _COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _COOKIE_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
 _LINES_MAX = 50
@@ -127,6 +128,15 @@ def judge_cookie(name: str, value: str) -> str:
         raise ValidationError(_t("“%s” is not the name of a cookie.") % name[:100])
     if not secrets.is_reference(value) and not value.startswith("enc:") and not _COOKIE_VALUE.fullmatch(value):
         raise ValidationError(_t("The value of the cookie “%s” holds characters that cookies cannot have.") % name)
+    return secrets.sealed(value)
+
+
+def judge_parameter(name: str, value: str) -> str:
+    """Return the value of a parameter of addresses as it is stored; raises `ValidationError`."""
+    if not _PARAMETER_NAME.fullmatch(name):
+        raise ValidationError(_t("“%s” is not the name of a parameter.") % name[:100])
+    if not value or not value.isprintable():
+        raise ValidationError(_t("The value of “%s” is empty or holds control characters.") % name)
     return secrets.sealed(value)
 
 

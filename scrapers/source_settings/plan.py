@@ -90,6 +90,7 @@ def _identity(source: Source, resolved: Resolved) -> Identity:
             home=source.url,
             headers={name: revealed(stored) for name, stored in (values["headers"] or {}).items()},
             cookies={name: revealed(stored) for name, stored in (values["cookies"] or {}).items()},
+            parameters={name: revealed(stored) for name, stored in (values["parameters"] or {}).items()},
             proxy=revealed(values["proxy"] or ""),
         )
     except SecretError as error:

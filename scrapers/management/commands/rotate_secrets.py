@@ -21,7 +21,8 @@ class Command(BaseCommand):
         try:
             with transaction.atomic():
                 sources = sum(
-                    self._source(source) for source in Source.objects.select_for_update().exclude(settings={})
+                    self._source(source)
+                    for source in Source.objects.select_for_update().exclude(settings={}, options={})
                 )
                 levels = sum(self._level(level) for level in SettingsLevel.objects.select_for_update())
         except secrets.SecretError as error:
@@ -29,8 +30,9 @@ class Command(BaseCommand):
         self.stdout.write(f"{sources} sources and {levels} inherited settings rewritten.")
 
     def _source(self, source: Source) -> bool:
-        values = secrets.all_rotated(source.settings)
-        return bool(values != source.settings and Source.objects.filter(pk=source.pk).update(settings=values))
+        values = {name: secrets.all_rotated(getattr(source, name)) for name in ("settings", "options")}
+        changed = any(values[name] != getattr(source, name) for name in values)
+        return bool(changed and Source.objects.filter(pk=source.pk).update(**values))
 
     def _level(self, level: SettingsLevel) -> bool:
         values = secrets.all_rotated(level.values)

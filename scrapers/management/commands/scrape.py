@@ -22,6 +22,7 @@ from scrapers.fetch.failures import CollectError
 from scrapers.models import Article, Source
 from scrapers.polled_by import JOB
 from scrapers.query import QueryError
+from scrapers.secrets import without_tokens
 from scrapers.tryout import rehearse
 
 
@@ -68,7 +69,7 @@ class Command(BaseCommand):
 
     def _source(self, target: str) -> Source:
         """Return the source that is meant, one that is not saved for an address that is none yet."""
-        found = Source.objects.filter(Q(name=target) | Q(url=target)).first()
+        found = Source.objects.filter(Q(name=target) | Q(url=without_tokens(target)[0])).first()
         if found is None and target.isdecimal():
             found = Source.objects.filter(pk=int(target)).first()
         if found is not None:
@@ -80,8 +81,9 @@ class Command(BaseCommand):
         if not usable:
             raise CommandError(" ".join([f"Nothing to collect from was found at {target}.", *discovery.notes[:1]]))
         best = usable[0]
-        self.stderr.write(f"{best.url}: {best.guess.kind}, {best.guess.count} items ({best.found_by})")
-        return Source.objects.filter(url=best.url).first() or best.source()
+        url, _tokens = without_tokens(best.url)
+        self.stderr.write(f"{url}: {best.guess.kind}, {best.guess.count} items ({best.found_by})")
+        return Source.objects.filter(url=url).first() or best.source()
 
     def _rehearse(self, source: Source, query: str, limit: int | None, bar: Progress, task: TaskID) -> str:
         """Print each article as it comes; return how it went."""

@@ -1,0 +1,259 @@
+"""Tokens in addresses and options: sent to the source's own host, and to be found nowhere else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from django.apps import apps
+from django.core.exceptions import ValidationError
+from django.core.management import call_command
+from django.test import Client
+
+from scrapers import secrets
+from scrapers.fetch.failures import CollectError, FailureClass
+from scrapers.fetch.identity import Identity
+from scrapers.kinds import OptionsForm, SecretField, registry
+from scrapers.models import ResultStatus, Source, SourceMove
+from scrapers.models.move import MOVES_AFTER
+from scrapers.secrets import MASK, without_tokens
+from scrapers.source_settings import clean_settings
+from tests import factories
+from tests.scrapers.conftest import Collected, LocalServer
+from tests.scrapers.test_source_settings import level
+
+TOKEN = "s3cret-t0ken/for+this"
+
+
+def add(url: str, **values: Any) -> Source:
+    source = Source(**{"name": "Wire", "url": url, **values})
+    source.full_clean()
+    source.save()
+    return source
+
+
+def where_it_stands(secret: str) -> list[str]:
+    """Return the tables in which a secret can be read, as it is or as addresses and JSON have it."""
+    spellings = {secret, json.dumps(secret)[1:-1], secret.replace("/", "%2F").replace("+", "%2B")}
+    return [
+        model._meta.db_table
+        for model in apps.get_models()
+        if any(spelling in repr(row) for row in model._default_manager.values() for spelling in spellings)
+    ]
+
+
+@pytest.mark.anydb
+@pytest.mark.parametrize(
+    ("url", "clean", "taken"),
+    [
+        ("https://a.example/n?api_key=abc&page=2", "https://a.example/n?page=2", {"api_key": "abc"}),
+        ("https://a.example/n?apiKey=a%2Fb", "https://a.example/n", {"apiKey": "a/b"}),
+        ("https://a.example/n?token=x&access_token=y", "https://a.example/n", {"token": "x", "access_token": "y"}),
+        ("https://a.example/n?key=politics", "https://a.example/n?key=politics", {}),
+        ("https://a.example/n?key=Ab3dEf7hIj1lMn5pQr9t", "https://a.example/n", {"key": "Ab3dEf7hIj1lMn5pQr9t"}),
+        ("https://a.example/n?q={query}&token={query}", "https://a.example/n?q={query}&token={query}", {}),
+        ("https://a.example/n?token=", "https://a.example/n?token=", {}),
+        ("https://[", "https://[", {}),
+    ],
+)
+def test_tokens_in_an_address_are_known_by_name_and_look(url: str, clean: str, taken: dict[str, str]) -> None:
+    assert without_tokens(url) == (clean, taken)
+
+
+@pytest.mark.anydb
+class TestIdentity:
+    identity = Identity("https://api.a.example/n", headers={"X-Key": "h3aders-value"}, parameters={"key": TOKEN})
+
+    def test_parameters_go_to_the_own_host_alone(self) -> None:
+        sent = self.identity.address_for("https://api.a.example/n?page=2")
+        assert sent == "https://api.a.example/n?page=2&key=s3cret-t0ken%2Ffor%2Bthis"
+        assert self.identity.shown(sent) == "https://api.a.example/n?page=2"
+        for other in ("https://a.example/n", "http://api.a.example/n", "https://evil.example/api.a.example"):
+            assert self.identity.address_for(other) == other
+
+    @pytest.mark.parametrize(
+        ("home", "there", "same"),
+        [
+            ("https://a.example/", "https://a.example:443/x", True),
+            ("http://a.example/", "https://a.example/x", True),
+            ("https://a.example/", "https://a.example:8443/x", False),
+            ("http://a.example:8000/", "http://a.example:8000/x", True),
+            ("http://a.example:8000/", "http://a.example:8001/x", False),
+            ("https://a.example/", "https://a.example.evil.example/", False),
+        ],
+    )
+    def test_another_port_is_another_server(self, home: str, there: str, same: bool) -> None:
+        assert Identity(home).is_home(there) is same
+
+    def test_an_address_that_repeats_the_token_is_shown_without_it_wherever_it_leads(self) -> None:
+        repeated = "https://evil.example/?a=1&key=s3cret-t0ken%2Ffor%2Bthis"
+        assert self.identity.shown(repeated) == "https://evil.example/?a=1"
+
+    def test_sentences_hold_no_value(self) -> None:
+        words = f"It redirects to x:{TOKEN} and h3aders-value and s3cret-t0ken%2Ffor%2Bthis."
+        error = self.identity.masked(CollectError(FailureClass.BAD_REDIRECT, words))
+        assert error.sentence == str(error) == f"It redirects to x:{MASK} and {MASK} and {MASK}."
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_token_in_an_address_reaches_its_server_and_stands_nowhere(
+    serve: Any, collect_news: Callable[..., Collected], client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    api: LocalServer = serve("127.0.0.2")
+    other: LocalServer = serve("127.0.0.3")
+    given: list[str] = []
+
+    async def news(request: web.Request) -> web.Response:
+        given.append(request.query.get("token", ""))
+        # It repeats the token in the next page, in an article, in a redirect to itself and in one to another host.
+        again = "?token=s3cret-t0ken%2Ffor%2Bthis"
+        if "page" not in request.query:
+            raise web.HTTPFound(f"/news{again}&page=1")
+        items = [{"url": f"{path}{again}", "title": f"Story at {path}"} for path in ("/story", "/away", "/broken")]
+        return web.json_response({"items": items, "next": f"/more{again}"})
+
+    async def away(_request: web.Request) -> web.Response:
+        raise web.HTTPFound(other.url("/story?token=s3cret-t0ken%2Ffor%2Bthis"))
+
+    async def broken(_request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": f"ftp://x/?token={TOKEN}"})
+
+    text = "<p>The ferry went back before noon, with nobody on board and no word of why it had sailed.</p>" * 8
+    api.answer("/more", '{"items": []}')
+    api.routes |= {"/news": news, "/away": away, "/broken": broken}
+    for server in (api, other):
+        server.answer("/story", f"<html><body><article><h1>Ferry</h1>{text}</article></body></html>")
+    options = {"items": "items", "following": "next", "pages": 2}
+    source = add(f"{api.url('/news')}?token=s3cret-t0ken%2Ffor%2Bthis", kind="json_api", options=options)
+    assert source.url == api.url("/news")
+    result = collect_news().of("Wire")
+    assert (result.status, result.seen, result.failed) == (ResultStatus.OK, 3, 1)
+    assert set(given) == {TOKEN}
+    assert [asked.path for asked in other.asked if asked.path != "/robots.txt"] == ["/story"]
+    assert where_it_stands(TOKEN) == []
+    assert TOKEN not in caplog.text and "s3cret-t0ken" not in caplog.text
+
+    client.force_login(factories.user(is_superuser=True))
+    pages = ["source/", f"source/{source.pk}/change/", "article/", "sourceresult/"]
+    shown = "".join(client.get(f"/admin/scrapers/{page}").content.decode() for page in pages)
+    call_command("export_config", str(tmp_path / "all.yaml"))
+    call_command("export_opml", output=str(tmp_path / "all.opml"))
+    shown += "".join(file.read_text() for file in tmp_path.iterdir())
+    assert "s3cret-t0ken" not in shown and "enc:" not in shown
+    assert MASK in shown
+
+
+@pytest.mark.django_db
+def test_an_import_takes_tokens_out_of_addresses_and_stores_none_twice() -> None:
+    from scrapers.opml import Outline, import_outlines
+
+    outlines = [Outline(name, f"https://a.example/feed?token={name}", (), "feed") for name in ("one", "two")]
+    report = import_outlines(outlines)
+    assert ([line.url for line in report.added], len(report.known)) == (["https://a.example/feed"], 1)
+    assert secrets.revealed(Source.objects.get().settings["parameters"]["token"]) == "one"
+
+
+class TokenForm(OptionsForm):
+    """A form with a secret."""
+
+    token = SecretField(required=False)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestOptions:
+    @pytest.fixture
+    def kind(self, monkeypatch: pytest.MonkeyPatch) -> str:
+        monkeypatch.setattr(registry.get("custom.lines"), "form", TokenForm)
+        return "custom.lines"
+
+    def test_a_secret_option_is_stored_encrypted_and_kept_by_its_mask(self, kind: str) -> None:
+        source = add("http://a.example/", kind=kind, options={"token": TOKEN})
+        sealed = source.options["token"]
+        assert secrets.revealed(sealed) == TOKEN and where_it_stands(TOKEN) == []
+        source.options = {"token": MASK}
+        source.full_clean()
+        assert source.options == {"token": sealed}
+        source.url = "http://evil.example/"
+        with pytest.raises(ValidationError, match="another host"):
+            source.full_clean()
+        source.options = {"token": f"x{MASK}"}
+        source.url = "http://a.example/"
+        with pytest.raises(ValidationError, match="token"):
+            source.full_clean()
+        assert MASK in str(TokenForm.filled({"token": sealed})["token"])
+        assert TOKEN not in str(TokenForm.filled({"token": sealed})) and sealed not in str(
+            TokenForm.filled({"token": sealed})
+        )
+
+    def test_the_scraper_gets_it_as_it_was_typed(
+        self, kind: str, serve: Any, collect_news: Callable[..., Collected], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        got: list[str] = []
+
+        async def scrape(_self: Any, poll: Any) -> Any:
+            got.append(poll.options["token"])
+            if False:
+                yield
+
+        monkeypatch.setattr(registry.get(kind).scraper, "scrape", scrape)  # type: ignore[attr-defined]
+        monkeypatch.setenv("NEWSS_SECRET_WIRE", "from-outside")
+        first = add(serve().url("/"), kind=kind, options={"token": TOKEN})
+        collect_news()
+        Source.objects.filter(pk=first.pk).update(options={"token": "env:NEWSS_SECRET_WIRE"})
+        collect_news()
+        Source.objects.filter(pk=first.pk).update(options={"token": "env:NEWSS_SECRET_MISSING"})
+        assert collect_news().of("Wire").failure_class == FailureClass.NO_SECRET
+        assert got == [TOKEN, "from-outside"]
+
+    def test_it_is_masked_in_exports_and_rotated_with_the_key(self, kind: str, settings: Any, tmp_path: Path) -> None:
+        settings.NEWSS_SECRETS_KEYS = ["old"]
+        source = add("http://a.example/", kind=kind, options={"token": TOKEN})
+        call_command("export_config", str(tmp_path / "all.yaml"))
+        call_command("export_opml", output=str(tmp_path / "all.opml"))
+        assert all("enc:" not in file.read_text() for file in tmp_path.iterdir())
+        settings.NEWSS_SECRETS_KEYS = ["new", "old"]
+        call_command("rotate_secrets", verbosity=0)
+        settings.NEWSS_SECRETS_KEYS = ["new"]
+        source.refresh_from_db()
+        assert secrets.revealed(source.options["token"]) == TOKEN
+
+
+@pytest.mark.django_db
+class TestMoves:
+    """A source whose secrets would go elsewhere does not move by itself."""
+
+    def due(self, url: str, target: str, **values: Any) -> Source:
+        source = add(url, **values)
+        source.moving_seen, source.moving_to = MOVES_AFTER, target
+        return source
+
+    @pytest.mark.parametrize(
+        "secret",
+        [
+            {"headers": "Authorization: Bearer abc"},
+            {"headers": "Authorization: Bearer env:NEWSS_SECRET_TOKEN"},
+            {"cookies": "sid=abc"},
+            {"parameters": "token=abc"},
+        ],
+    )
+    def test_own_secrets_hold_it(self, secret: dict[str, str]) -> None:
+        values = clean_settings(secret)
+        for target in ("https://b.example/", "http://a.example/", "https://a.example:8443/"):
+            source = self.due("https://a.example/", target, name=target, settings=values)
+            assert SourceMove.objects.move(source) is None
+            source.delete()
+        near = self.due("https://a.example/", "https://a.example/new", settings=values)
+        assert SourceMove.objects.move(near) is not None
+
+    def test_inherited_secrets_hold_it_and_harmless_headers_do_not(self) -> None:
+        source = self.due("https://a.example/", "https://b.example/")
+        tagged = level("paid", headers="X-Key: abc")
+        assert tagged.tag is not None
+        source.tags.add(tagged.tag)
+        assert SourceMove.objects.move(source) is None
+        source.settings = clean_settings({"headers": "DNT: 1"})
+        assert SourceMove.objects.move(source) is not None
