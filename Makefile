@@ -7,6 +7,8 @@ PORT ?= 8000
 SITE_PORT ?= 8700
 JOBS ?= 2
 export PORT SITE_PORT
+# Where it is set, each of the many processes that the tests start compiles all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: messages bench-pages bench-scheduling help demo run install install-dev test test-long chaos check screenshots format lock clean
 .DEFAULT_GOAL := help

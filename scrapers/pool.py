@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from django.utils.translation import gettext as _t
 
 from scrapers import conf
-from scrapers.extract.page import Page, read_page, read_plainly
+from scrapers.extract.page import Page, read_plainly
 from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.source_settings.page_rules import NO_RULES, PageRules, read_page_by
 
@@ -124,7 +124,7 @@ class _Workers:
             context = multiprocessing.get_context("forkserver")
             if multiprocessing.parent_process() is not None:
                 # The child of a run starts a forkserver of its own; it imports once what all its children need.
-                context.set_forkserver_preload([read_page.__module__])
+                context.set_forkserver_preload([read_page_by.__module__])
             reader, self._lifeline = context.Pipe(duplex=False)
             self._executor = ProcessPoolExecutor(
                 self._number, mp_context=context, initializer=_live_with_parent, initargs=(reader,)

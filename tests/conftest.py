@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from django.core.cache import cache
 from django.db import connection
+from pytest_django import DjangoDbBlocker
 
 
 def pytest_report_header() -> str:
@@ -26,6 +28,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _nothing_is_kept_from_the_test_before() -> None:
     """Empty the cache: a test's rows are gone after it, what pages kept of them is not."""
     cache.clear()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Let tests that commit be cleared up after in milliseconds."""
+    from django.test import TransactionTestCase
+
+    from tests.emptying import Emptying
+
+    with django_db_blocker.unblock():
+        emptying = Emptying()
+
+    def teardown(case: TransactionTestCase) -> None:
+        emptying.after(case)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", teardown)
+        yield
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ _BREAKS = frozenset(
 #: Elements whose content no reader sees; and those that hold the site's own words.
 _UNSEEN = frozenset({"script", "style", "head", "template", "noscript", "svg", "nav", "footer", "aside", "form"})
 _PROSE = 60
+_AGAIN_SECONDS = 0.05
+"""Seconds of the processor after which the limit is told again where nobody heard of it."""
 
 
 class OutOfTime(BaseException):
@@ -37,7 +39,7 @@ def processor_seconds(limit: float) -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGPROF, _out_of_time)
-    signal.setitimer(signal.ITIMER_PROF, limit)
+    signal.setitimer(signal.ITIMER_PROF, limit, _AGAIN_SECONDS)
     try:
         yield
     finally:
@@ -77,5 +79,10 @@ def seen_text(html: str) -> str:
     return "\n".join(filter(None, kept))
 
 
-def _out_of_time(_signal: int, _frame: FrameType | None) -> None:
+def _out_of_time(_signal: int, frame: FrameType | None) -> None:
+    """Raise `OutOfTime`; where an object is being disposed of, Python would ignore it, so there the next tick does."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return
+        frame = frame.f_back
     raise OutOfTime

@@ -14,6 +14,8 @@ import psutil
 import pytest
 from django.db import connection
 
+from tests.zygote import Forked, Zygote
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -38,16 +40,22 @@ def lives(process: psutil.Process) -> bool:
 class SchedulerProcess:
     """A real `runapscheduler` and what it printed."""
 
-    def __init__(self, log: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, log: Path, *arguments: str, environment: dict[str, str] | None = None, zygote: Zygote | None = None
+    ) -> None:
         self._log = log
         self._file = log.open("w")
-        self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "manage.py"), "runapscheduler", *arguments],
-            env={**child_environment(), **(environment or {})},
-            stdout=self._file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        self.process: subprocess.Popen[bytes] | Forked
+        if zygote is not None:
+            self.process = zygote.start(log, *arguments)
+        else:
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "manage.py"), "runapscheduler", *arguments],
+                env={**child_environment(), **(environment or {})},
+                stdout=self._file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         self._seen: list[psutil.Process] = []
 
     @property
@@ -101,13 +109,24 @@ def child_environment() -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="session")
+def zygote(django_db_setup: None) -> Iterator[Zygote]:
+    """Return what starts schedulers in milliseconds."""
+    started = Zygote(child_environment())
+    yield started
+    started.close()
+
+
 @pytest.fixture
-def start_scheduler(transactional_db: None, tmp_path: Path) -> Iterator[Callable[..., SchedulerProcess]]:
+def start_scheduler(
+    transactional_db: None, tmp_path: Path, zygote: Zygote
+) -> Iterator[Callable[..., SchedulerProcess]]:
     """Return a function that starts a scheduler process; all are killed at the end of the test."""
     started: list[SchedulerProcess] = []
 
     def start(*arguments: str, leading: bool = True, **environment: str) -> SchedulerProcess:
-        process = SchedulerProcess(tmp_path / f"scheduler{len(started)}.log", *arguments, environment=environment)
+        log = tmp_path / f"scheduler{len(started)}.log"
+        process = SchedulerProcess(log, *arguments, environment=environment, zygote=None if environment else zygote)
         started.append(process)
         if leading:
             process.wait_for("Leading since")

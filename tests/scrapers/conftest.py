@@ -28,7 +28,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 @pytest.fixture(scope="session", autouse=True)
 def _preloaded_forkserver() -> None:
     """Let the processes that extract text start in milliseconds."""
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["scrapers.extract.page"])
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["scrapers.source_settings.page_rules"])
 
 
 @pytest.fixture(autouse=True)

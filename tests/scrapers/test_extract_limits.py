@@ -104,6 +104,29 @@ def test_processor_time_is_limited_and_the_limit_is_taken_off_again() -> None:
         pass
 
 
+class Slow:
+    """Takes the processor for a while when it is disposed of."""
+
+    def __del__(self) -> None:
+        burn(0.2)
+
+
+def burn(seconds: float) -> None:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def test_a_limit_that_falls_into_the_disposal_of_an_object_is_told_after_it() -> None:
+    reached = False
+    with pytest.raises(OutOfTime), processor_seconds(0.1):
+        slow = Slow()
+        del slow
+        reached = True
+        burn(10)
+    assert reached
+
+
 def test_what_is_seen_is_the_text_between_the_first_and_the_last_paragraph() -> None:
     html = f"<head><title>T</title></head><ul><li>Home</ul><script>if (a < b) x()</script>{PROSE}<h2>So</h2>{PROSE}<p>©"
     assert seen_text(html).split("\n") == [*STORY, "So", *STORY]
