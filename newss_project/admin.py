@@ -7,9 +7,11 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db.models import QuerySet
+from django.forms import ModelMultipleChoiceField
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
@@ -22,8 +24,41 @@ admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
+DEFAULTS = {
+    "add": _("Can add %(what)s"),
+    "change": _("Can change %(what)s"),
+    "delete": _("Can delete %(what)s"),
+    "view": _("Can view %(what)s"),
+}
+"""Django's own permissions, whose names it stores in English."""
+
+
+class PermissionsField(ModelMultipleChoiceField):  # type: ignore[type-arg]
+    """Permissions to choose from, in the language of the page."""
+
+    def label_from_instance(self, permission: Any) -> str:
+        """Return the app, the model and what may be done with it."""
+        model = permission.content_type.model_class()
+        action = DEFAULTS.get(permission.codename.partition("_")[0])
+        if action and model and permission.codename.endswith(f"_{model._meta.model_name}"):
+            words = action % {"what": model._meta.verbose_name}
+        else:
+            words = gettext(permission.name)
+        return f"{permission.content_type.app_labeled_name} | {words}"
+
+
+class PermissionsAdmin(ModelAdmin):  # type: ignore[misc]
+    """What has permissions: its form names them in the language of the page."""
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Return the form field of a many-to-many field."""
+        if db_field.remote_field.model is Permission:
+            kwargs["form_class"] = PermissionsField
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
+class UserAdmin(DjangoUserAdmin, PermissionsAdmin):  # type: ignore[type-arg]
     """Django's users."""
 
     form: Any = UserChangeForm
@@ -32,7 +67,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
+class GroupAdmin(DjangoGroupAdmin, PermissionsAdmin):
     """Django's groups."""
 
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 import pytest
 from django.conf import settings
+from django.contrib import admin
 from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
 
+from scheduling.models import RunLog, RunStatus, Tag
+from scrapers import starter
+from scrapers.models import Article, ArticleSource, Host, Source, SourceResult, Topic, url_hash
 from tests import factories
+from tests.pseudo import Pseudo, untranslated
 
 pytestmark = [pytest.mark.django_db, pytest.mark.anydb]
 
@@ -15,7 +25,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.anydb]
 def client() -> Client:
     """Return a client that is logged in as an administrator."""
     client = Client()
-    client.force_login(factories.user(is_superuser=True))
+    client.force_login(factories.user(username="πππ", is_superuser=True))
     return client
 
 
@@ -49,3 +59,110 @@ def test_the_api_answers_errors_in_the_language_asked_for(client: Client) -> Non
     assert answer.status_code == 404
     assert "Es gibt keinen Lauf 987654." in answer.text
     assert "There is no run 987654." in client.get("/api/v1/runs/987654").text
+
+
+# ── every page ──
+
+NAMES = re.compile(
+    r"https?://\S*|NEWSS|UTC|HTTP|JSON(?: (?:Lines|Feed))?|CSV|OPML|RSS|[\w.]+\.(?:example|txt|py)\b|[a-z]+_[a-z_]+"
+    # Languages in their own words, and the names of groups, which the first migration stored.
+    r"|\b(?:de|en|Deutsch|English)\b|\b(?:Viewer|Operator|Editor|Administrator)\b"
+    # The jobs and kinds of the tests, and the tables of a library.
+    r"|^(?:Stubborn|Sleep|Refuse(?: for good)?|Raise|Nothing|Idle|Half|Exit|Echo|Eat memory|Crash)$"
+    r"|^Addresses, one a line$|Django APScheduler \| django job(?: execution)?|^Schedule-tag relationships?: .*"
+    # The middle of a sentence with a link in it.
+    r"|^this form$",
+    re.IGNORECASE,
+)
+"""What no language says otherwise."""
+SUFFIXES = {
+    "scheduling.schedule": [
+        *["pause/?ids={pk}", "coming-up/", "hold/", "{pk}/run-with/", "{pk}/backfill/", "{pk}/history/", "{pk}/delete/"]
+    ],
+    "scheduling.run": ["?status__exact=failed"],
+    "scrapers.source": ["import-opml/", "add/?by=hand", "{pk}/history/"],
+}
+
+
+@pytest.fixture
+def rows() -> None:
+    """Store rows of each kind, with names in Greek, so that every Latin letter on a page is ours."""
+    now = timezone.now()
+    schedule = factories.schedule(name="Αλφα", description="δδδ", job="run_all_scrapers")
+    schedule.tags.add(Tag.objects.create(name="εεε"))
+    factories.schedule(name="Βητα", trigger_kind="crontab", crontab="30 6 * * 1-5").pause(None, "ζζζ")
+    made = None
+    for status in RunStatus:
+        if status is not RunStatus.MISSED:
+            ended = now if status in RunStatus.final() else None
+            made = factories.run(
+                schedule=schedule,
+                schedule_name="Αλφα",
+                job="run_all_scrapers",
+                status=status,
+                started_at=now,
+                finished_at=ended,
+                outcome="ηηη" if ended else "",
+                claim_token="" if ended else "token",
+                summary={"found": 3, "new": 1},
+                traceback="θθθ",
+            )
+            RunLog.objects.create(run=made, at=now, message="κκκ")
+    source = Source.objects.create(name="Γαμμα", url="https://herald.example/feed")
+    SourceResult.objects.create(
+        run=made,
+        source=source,
+        source_name="Γαμμα",
+        status="failed",
+        failure_class="server_error",
+        error="λλλ",
+        started_at=now,
+        finished_at=now,
+    )
+    url = "https://herald.example/story"
+    article = Article.objects.create(
+        url=url, url_hash=url_hash(url), title="Δελτα", text="μμμ", authors=["ννν"], published_at=now, language="de"
+    )
+    ArticleSource.objects.create(article=article, source=source, item_key="1")
+    Topic.objects.create(name="ξξξ", query="ξξξ")
+    Host.objects.create(scheme="https", host="ο.example", port=443)
+
+
+def addresses() -> Iterator[str]:
+    """Yield the addresses of every page of the admin: lists, forms, histories, deletions and those of our own."""
+    yield "/admin/"
+    yield "/admin/password_change/"
+    for model in admin.site._registry:
+        if model._meta.app_label == "django_apscheduler":
+            # A library's own pages, in its own words.
+            continue
+        label = model._meta.label_lower
+        base = reverse(f"admin:{label.replace('.', '_')}_changelist")
+        first = model._default_manager.order_by("pk").first()
+        pages = ["", "add/", *SUFFIXES.get(label, [])]
+        pages += ["{pk}/change/"] if first else []
+        for page in pages:
+            yield base + page.format(pk=first.pk if first else "")
+
+
+def test_no_page_says_a_word_past_gettext(rows: None, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    pseudo, past = Pseudo(), []
+    with monkeypatch.context() as patch:
+        pseudo.install(patch)
+        for address in addresses():
+            answer = client.get(address, follow=True)
+            if answer.status_code != 403:
+                assert answer.status_code == 200, address
+                past += [f"{address}: {line}" for line in untranslated(answer.text, NAMES)]
+    assert not past, "Said past gettext:\n" + "\n".join(past)
+
+
+@pytest.mark.parametrize("language", [code for code, _name in settings.LANGUAGES])
+def test_every_feed_of_the_starter_list_says_what_it_is_in_each_language(language: str) -> None:
+    assert [feed.name for feed in starter.feeds() if not feed.abouts.get(language)] == []
+
+
+def test_permissions_are_named_in_the_language_of_the_page(client: Client) -> None:
+    page = client.get("/admin/auth/group/add/", headers={"accept-language": "de"}).text
+    assert "Zeitplanung | Lauf | Darf Läufe starten" in page
+    assert "Zeitplanung | Lauf | Lauf ansehen" in page

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 from unfold import widgets
 
 from scheduling.jobs import registry
-from scheduling.models import Run, RunLog, RunStatus
+from scheduling.models import ExecutorAlias, Run, RunLog, RunStatus
 
 LOG_LINES = 500
 """How many of the newest log lines the page shows."""
@@ -71,6 +71,7 @@ def context(run: Run, request: HttpRequest) -> dict[str, Any]:
         "usual": usual,
         "remaining": max(usual - elapsed, 0) if usual and elapsed is not None and run.is_active else None,
         "panel": registry.panel(run),
+        "executor": dict(ExecutorAlias.choices).get(run.executor, run.executor),
         "job_label": registry.label(run.job),
         "parameters_words": registry.describe(run.job, run.parameters),
         "log": newest[:LOG_LINES][::-1],

@@ -62,7 +62,7 @@ class ScheduleForm(_ModelForm):
     _job_changed = False
 
     job = forms.ChoiceField(label=_("Job"), widget=widgets.UnfoldAdminSelectWidget)
-    job_shown = forms.CharField(required=False, widget=forms.HiddenInput)
+    job_shown = forms.CharField(label="", required=False, widget=forms.HiddenInput)
     interval_seconds = SpanField(label=_("Every"), min_value=1, required=False)
     run_at = ZonedDateTimeField(label=_("Date and time"), required=False)
     start_at = ZonedDateTimeField(

@@ -100,7 +100,7 @@ class SourceForm(SettingsFields, _SourceModelForm):
     _kind_changed = False
 
     kind = forms.ChoiceField(label=_("Kind"), choices=registry.choices, widget=UnfoldAdminSelectWidget)
-    kind_shown = forms.CharField(required=False, widget=forms.HiddenInput)
+    kind_shown = forms.CharField(label="", required=False, widget=forms.HiddenInput)
 
     class Meta:
         model = Source

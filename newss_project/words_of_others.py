@@ -1,11 +1,12 @@
-"""What django-unfold says on pages: it brings no translations, so `makemessages` takes its words from here.
+"""What libraries say on pages without a translation of their own, so that `makemessages` finds it.
 
-Nothing imports this module; `{% translate %}` in unfold's templates finds the words in our catalogue by themselves.
+django-unfold brings no languages at all, Django's German lacks some words. Nothing imports this module: the libraries
+ask for their words by themselves, and find them in our catalogue.
 """
 
 from django.utils.translation import gettext_noop as _
 
-WORDS = (
+UNFOLD = (
     _("Select record"),
     _("Select action"),
     _("Value"),
@@ -60,4 +61,25 @@ WORDS = (
     _("Add row"),
     _("Dataset not found. No action performed."),
     _("You can not create nested object without parent"),
+)
+
+DJANGO = (
+    _("%(model)s instance with %(field)s %(value)r is not a valid choice."),
+    _("After you’ve created a user, you’ll be able to edit more user options."),
+    _("This action will <strong>enable</strong> password-based authentication for this user."),
+    _("Disable password-based authentication"),
+    _("Enable password-based authentication"),
+    _("In case you’ve forgotten, you are:"),
+    _("Conflicting form data submitted. Please try again."),
+    _("Password-based authentication was disabled."),
+    _("Set password: %s"),
+    _("Reset password"),
+    _("Set password"),
+    _(
+        "Whether the user will be able to authenticate using a password or not. If disabled, they may still "
+        "be able to authenticate using other backends, such as Single Sign-On or LDAP."
+    ),
+    _("Password-based authentication"),
+    _("Raw passwords are not stored, so there is no way to see the user’s password."),
+    _("Enable password-based authentication for this user by setting a password."),
 )
