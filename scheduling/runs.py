@@ -21,6 +21,7 @@ from scheduling.ends import CHUNK, Outcome, cancelled, end, finish
 from scheduling.jobs.spool import Spool
 from scheduling.models import Run, RunLog, RunStatus, SchedulerInstance
 from scheduling.models.run import Held
+from scheduling.statements import listed
 
 
 def claim(executor: str, limit: int, instance: SchedulerInstance, epoch: int, now: datetime) -> list[Run]:
@@ -41,7 +42,8 @@ def claim(executor: str, limit: int, instance: SchedulerInstance, epoch: int, no
         waiting = waiting.order_by(F("backfill").asc(nulls_first=True), order, "id")
         ids = list(waiting.values_list("pk", flat=True)[:limit])
         # What somebody else is about to end or to change is left for the next look.
-        Run.objects.queued().filter(pk__in=ids).free().update(
+        free = Run.objects.queued().filter(pk__in=ids).lock(wait=False)
+        Run.objects.filter(pk__in=free).update(
             status=RunStatus.RUNNING, claim_token=token, instance=instance, started_at=now, wait_reason="", pid=None
         )
         # In the order of the queue; without what a run that begins does not have yet.
@@ -63,7 +65,10 @@ def say_wait(executor: str, limit: int, now: datetime) -> None:
     reason = no_place(executor, limit)
     waiting = Run.objects.startable(now).filter(executor=executor).exclude(wait_reason=reason)
     with transaction.atomic():
-        Run.objects.queued().filter(pk__in=waiting.values("pk")).free().update(wait_reason=reason)
+        # In two steps: as a subquery of the locking one, the server may look for what waits once for each row.
+        ids = list(waiting.values_list("pk", flat=True))
+        free = Run.objects.queued().filter(pk__in=listed(ids)).lock(wait=False)
+        Run.objects.filter(pk__in=listed(free)).update(wait_reason=reason)
 
 
 def hand_back(run: Held, reason: str) -> bool:

@@ -114,19 +114,15 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Keep the running runs that somebody wants to end."""
         return self.running().filter(cancel_requested_at__isnull=False)
 
-    def lock(self) -> list[int]:
+    def lock(self, *, wait: bool = True) -> list[int]:
         """Lock these runs until the transaction ends, in the order of their ids; return the ids of those still there.
 
         Several runs are locked in this order only, and after the schedules that are locked with them: so no two
-        transactions wait for each other. The query set must not reach into other tables by a join.
+        transactions wait for each other. Without `wait`, what another transaction holds is left out. The query set must
+        not reach into other tables by a join.
         """
-        rows = self.order_by("pk").select_for_update(no_key=True)
+        rows = self.order_by("pk").select_for_update(no_key=True, skip_locked=not wait)
         return list(rows.values_list("pk", flat=True))
-
-    def free(self) -> RunQuerySet:
-        """Keep, locked, those that no other transaction holds: for an update that rather leaves some than waits."""
-        rows = self.order_by("pk").select_for_update(no_key=True, skip_locked=True)
-        return self.model.objects.filter(pk__in=rows.values("pk"))
 
     def start(
         self,
