@@ -174,7 +174,8 @@ def serve(port: int, site_port: int | None, state: dict[str, str], start: float,
     connections.close_all()
     python = shlex.quote(sys.executable)
     commands = {
-        "web": f"exec {python} -m gunicorn newss_project.wsgi --bind 127.0.0.1:{port} --workers 2 --graceful-timeout 3"
+        "web": f"exec {python} -m gunicorn newss_project.wsgi --bind 127.0.0.1:{port} --workers 2 --threads 8"
+        " --graceful-timeout 3"
         " --log-level warning",
         "scheduler": f"exec {python} manage.py runapscheduler --grace {GRACE_SECONDS}",
     }

@@ -32,7 +32,7 @@ from scrapers.storage import Storage
 
 ARTICLES = 10
 """How many items a rehearsal looks at."""
-SECONDS = 25.0
+SECONDS = 15.0
 """How long a rehearsal in the admin may take; what it has by then is shown."""
 VALUES_SHOWN = 20
 """How many texts of a selector are shown."""
@@ -145,6 +145,15 @@ class Trial:
     def failed(self) -> bool:
         """Tell whether the source could not be read."""
         return self.result.status == ResultStatus.FAILED
+
+    @property
+    def left_out(self) -> str:
+        """Return in words what became of the entries that brought no article."""
+        return ", ".join(
+            f"{getattr(self.result, name)} {self.result._meta.get_field(name).verbose_name}"  # type: ignore[union-attr]
+            for name in self.result.COUNTERS
+            if name != "new" and getattr(self.result, name)
+        )
 
 
 def rehearse(

@@ -6,6 +6,9 @@ Whoever may add sources may use them: they make requests to the outside, so all 
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django import forms
@@ -20,13 +23,33 @@ from django.utils.translation import ngettext
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from scrapers import starter, tryout
-from scrapers.discovery import discover, with_scheme
+from scrapers.discovery import SECONDS, discover, with_scheme
 from scrapers.fetch.failures import CollectError
 from scrapers.kinds import registry
 from scrapers.models import Source
 from scrapers.models.source import validate_source_url
 from scrapers.opml import free_name, import_outlines
 from scrapers.selectors import MAX_LENGTH
+
+LOOKS_AT_ONCE = 3
+"""How many looks at the outside one web process takes on at once: each holds a thread for seconds, and the pages of
+everyone else need threads too (`Procfile` gives a process eight)."""
+_places = threading.BoundedSemaphore(LOOKS_AT_ONCE)
+
+
+class NoPlace(Exception):
+    """Several looks at the outside are under way at the moment. Try again in some seconds."""
+
+
+@contextmanager
+def looking() -> Iterator[None]:
+    """Hold one of this process's places for looks at the outside; raises `NoPlace` when all are taken."""
+    if not _places.acquire(blocking=False):
+        raise NoPlace(_t("Several looks at the outside are under way at the moment. Try again in some seconds."))
+    try:
+        yield
+    finally:
+        _places.release()
 
 
 class AddressForm(forms.Form):
@@ -89,9 +112,12 @@ def discover_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse
     result = None
     if typed is not None and form.is_valid():
         try:
-            result = discover(form.cleaned_data["url"])
+            with looking():
+                result = discover(form.cleaned_data["url"])
         except CollectError as error:
             form.add_error("url", error.sentence)
+        except NoPlace as error:
+            form.add_error("url", str(error))
     known = {}
     if result:
         urls = [candidate.url for candidate in result.candidates]
@@ -105,7 +131,14 @@ def discover_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse
         }
         for candidate in (result.candidates if result else ())
     ]
-    page = {**context, "title": _("Add a source"), "form": form, "result": result, "rows": rows}
+    page = {
+        **context,
+        "title": _("Add a source"),
+        "form": form,
+        "result": result,
+        "rows": rows,
+        "seconds": int(SECONDS),
+    }
     return TemplateResponse(request, "scrapers/admin/discover.html", page)
 
 
@@ -120,7 +153,11 @@ def proposed(request: HttpRequest) -> Source | str:
 
 def try_page(request: HttpRequest, context: dict[str, Any], source: Source, *, offer: bool) -> HttpResponse:
     """Show what a source would bring, nothing stored; `offer` lets it be added from here."""
-    trial = tryout.rehearse(source)
+    try:
+        with looking():
+            trial = tryout.rehearse(source)
+    except NoPlace as error:
+        return refused(request, context, _t("It was not tried"), [("", [str(error)])], status=503)
     page = {
         **context,
         "title": _t("Try it: %(source)s") % {"source": source.name or source.url},
@@ -128,9 +165,24 @@ def try_page(request: HttpRequest, context: dict[str, Any], source: Source, *, o
         "label": dict(registry.choices()).get(source.kind, source.kind),
         "offer": offer,
         "options": json.dumps(source.options),
-        "selector_form": SelectorForm(initial={"page": source.url}),
+        "selector_form": SelectorForm(initial={"page": _page_of_interest(trial)}),
     }
     return TemplateResponse(request, "scrapers/admin/try.html", page)
+
+
+def _page_of_interest(trial: tryout.Trial) -> str:
+    """Return where selectors are wanted: on the page of a listing, else on that of an article."""
+    if trial.source.kind == "listing" or not trial.articles:
+        return trial.source.url
+    return trial.articles[0].url
+
+
+def refused(
+    request: HttpRequest, context: dict[str, Any], title: str, wrong: list[tuple[str, list[str]]], status: int = 200
+) -> HttpResponse:
+    """Say why nothing is tried: `wrong` holds the label of a field, or nothing, and what is wrong with it."""
+    page = {**context, "title": title, "wrong": wrong}
+    return TemplateResponse(request, "scrapers/admin/try_wrong.html", page, status=status)
 
 
 def selector_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
@@ -139,11 +191,14 @@ def selector_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse
     found = None
     if form.is_bound and form.is_valid():
         try:
-            found = tryout.try_selector(form.cleaned_data["page"], form.cleaned_data["selector"])
+            with looking():
+                found = tryout.try_selector(form.cleaned_data["page"], form.cleaned_data["selector"])
         except ValidationError as error:
             form.add_error("selector", error)
         except CollectError as error:
             form.add_error("page", error.sentence)
+        except NoPlace as error:
+            form.add_error("page", str(error))
     page = {**context, "title": _("Try a selector"), "form": form, "found": found}
     return TemplateResponse(request, "scrapers/admin/selector.html", page)
 
@@ -153,6 +208,9 @@ def starter_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     feeds = starter.feeds()
     if request.method == "POST":
         chosen = set(request.POST.getlist("url"))
+        if not chosen:
+            messages.warning(request, _t("Choose at least one feed."))
+            return HttpResponseRedirect(request.get_full_path())
         report = import_outlines(feed.outline() for feed in feeds if feed.url in chosen)
         words = ngettext("%d source is new.", "%d sources are new.", len(report.added)) % len(report.added)
         messages.add_message(request, messages.SUCCESS if report.added else messages.WARNING, words)

@@ -8,7 +8,6 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _t
 
@@ -100,10 +99,10 @@ class StartMixin(_Base):
         context = self._page_context(request)
         if not form.is_valid():
             wrong = [
-                (str(form[name].label) if name in form.fields else "", texts) for name, texts in form.errors.items()
+                (str(form[name].label) if name in form.fields else "", list(texts))
+                for name, texts in form.errors.items()
             ]
-            page = {**context, "title": _t("Try it"), "wrong": wrong}
-            return TemplateResponse(request, "scrapers/admin/try_wrong.html", page)
+            return discover.refused(request, context, _t("The form is not right yet"), wrong)
         return discover.try_page(request, context, form.instance, offer=False)
 
     def try_selector_view(self, request: HttpRequest) -> HttpResponse:

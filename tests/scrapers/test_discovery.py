@@ -12,7 +12,7 @@ from aiohttp import web
 from scrapers.discovery import Candidate, discover, with_scheme
 from scrapers.fetch.answers import Answer
 from scrapers.fetch.failures import CollectError, FailureClass
-from scrapers.guesses import read_answer
+from scrapers.guesses import PAGES, read_answer
 from scrapers.models import Article, Source, SourceResult
 from tests.site import SiteServer
 
@@ -70,6 +70,49 @@ class TestGuessing:
         Source(name="x", url=URL, kind=found.kind, options=found.options).clean()
 
     @pytest.mark.parametrize(
+        ("extra", "path", "following", "parameter"),
+        [
+            ({"next": 2}, "", "next", "page"),
+            ({"next": None}, "?p=3", "next", "p"),
+            ({"paging": {"next_url": "https://courier.example/?from=9"}}, "", "paging.next_url", ""),
+            ({"links": {"next": {"href": "/api?page=2"}}}, "", "links.next.href", ""),
+            ({"nextPageToken": "CAoQAA"}, "", "nextPageToken", "cursor"),
+            ({"meta": {"next-page": 2}}, "", 'meta."next-page"', "page"),
+            ({}, "?page=1", "", "page"),
+        ],
+        ids=["number", "last page", "address", "HAL", "token", "hyphen", "address that counts"],
+    )
+    def test_an_api_is_followed_as_it_says(self, extra: Any, path: str, following: str, parameter: str) -> None:
+        posts = [{"url": f"{URL}{number}", "title": f"Story {number}"} for number in range(3)]
+        answer = Answer(URL + path, 200, json.dumps({"items": posts, **extra}).encode(), "application/json")
+        found = read_answer(answer)
+        assert found is not None
+        options = found.options
+        assert (options["following"], options["parameter"], options["pages"]) == (following, parameter, PAGES)
+        Source(name="x", url=URL, kind=found.kind, options=options).clean()
+
+    def test_an_api_that_says_nothing_of_pages_is_one_page(self) -> None:
+        posts = [{"url": f"{URL}{number}", "title": f"Story {number}", "next": "x"} for number in range(3)]
+        assert guess(json.dumps(posts), "application/json").options["pages"] == 1
+
+    @pytest.mark.parametrize(
+        ("teaser", "count", "is_one"),
+        [
+            ('<article><h2><a href="/{}">{}. Two teasers are a list</a></h2></article>', 2, True),
+            ('<article><h2><a href="/{}">{}. Two teasers are a list</a></h2></article>', 1, False),
+            ('<li class="story"><a href="/{}">{}. Three of a class are a list</a></li>', 3, True),
+            ('<li class="story"><a href="/{}">{}. Three of a class are a list</a></li>', 2, False),
+            ('<li class="story"><a href="/{}">{}. 洪水で町が水に沈む</a></li>', 3, True),
+        ],
+    )
+    def test_how_many_teasers_make_a_listing(self, teaser: str, count: int, is_one: bool) -> None:
+        page = "".join(teaser.format(number, number) for number in range(count))
+        found = guess(f"<html><body>{page}</body></html>")
+        assert (found is not None and found.kind == "listing" and found.count == count) is is_one
+        story = f'<html><head><meta property="og:type" content="article"></head><body>{page}</body></html>'
+        assert guess(story) is None, "what else there is to read makes a story no listing"
+
+    @pytest.mark.parametrize(
         "body", ["", "<html><body><p>Hello</p></body></html>", "{}", "[1]", '{"a": [{"b": 1}]}', "\0\1"]
     )
     def test_what_is_none_of_these_is_nothing(self, body: str) -> None:
@@ -117,7 +160,28 @@ class TestDiscovering:
         server.answer("/feed.xml", rss("Hidden", "1"))
         server.answer("/atom.xml", rss("Hidden", "1"))
         (found,) = self.find(server)
-        assert found.guess.title == "Hidden", "the same feed under another address is named once"
+        assert found.guess.title == "Hidden"
+        assert "/atom.xml" not in server.paths(), "the first that is found is enough"
+
+    def test_the_front_page_is_asked_before_anything_is_tried_by_chance(self, serve: Any) -> None:
+        server = serve()
+        teasers = "".join(
+            f"<article><h2><a href='/{n}'>A story of the sport pages, {n}</a></h2></article>" for n in "123"
+        )
+        server.answer("/sport", teasers)
+        server.answer(
+            "/",
+            '<meta property="og:site_name" content="The Courier">'
+            '<link rel="alternate" type="application/rss+xml" href="/all.xml">',
+        )
+        server.answer("/all.xml", rss("", "8", "9", base=server.url()))
+        first, second = self.find(server, "/sport")
+        assert first.guess.kind == "listing", "the feed of the site does not stand for the section"
+        assert (second.guess.kind, second.found_by) == ("feed", "the front page declares it")
+        assert second.title == "The Courier", "a feed without a title is called as its site"
+        server.answer("/all.xml", rss("All", "3", "9", base=server.url()))
+        assert self.find(server, "/sport")[0].guess.kind == "feed", "but where it holds the section's articles"
+        assert "/feed/" not in server.paths()
 
     def test_robots_txt_is_obeyed_and_its_sitemaps_are_read(self, serve: Any) -> None:
         server = serve()
@@ -179,6 +243,7 @@ class TestDiscovering:
         server.routes["/slow"] = never
         result = discover(server.url(), seconds=2)
         assert any("time was up" in note for note in result.notes)
+        assert any(note.startswith("Not looked at") and "/slow" in note for note in result.notes)
 
     def test_a_candidate_becomes_a_source_with_a_free_name(self, serve: Any) -> None:
         server = serve()
