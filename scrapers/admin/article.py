@@ -32,6 +32,14 @@ OPENING_CHARACTERS = 400
 """How much of the text the list fetches; it shows two lines of it."""
 
 
+def export_links(filters: str) -> list[tuple[str, str]]:
+    """Return (label, address) of each export of the list of articles; `filters` as they stand in its address."""
+    return [
+        (label, f"{reverse('admin:scrapers_article_export', args=[name])}?{filters}")
+        for name, label in (("csv", "CSV"), ("jsonl", "JSON Lines"), ("rss", "RSS"), ("jsonfeed", "JSON Feed"))
+    ]
+
+
 @admin.register(Article)
 class ArticleAdmin(AheadAdmin):
     """Articles, read only."""
@@ -79,11 +87,7 @@ class ArticleAdmin(AheadAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Offer the exports of what the list shows."""
-        here = request.GET.urlencode()
-        exports = [
-            (label, f"{reverse('admin:scrapers_article_export', args=[name])}?{here}")
-            for name, label in (("csv", "CSV"), ("jsonl", "JSON Lines"), ("rss", "RSS"), ("jsonfeed", "JSON Feed"))
-        ]
+        exports = export_links(request.GET.urlencode())
         return super().changelist_view(request, {"exports": exports, **(extra_context or {})})
 
     def get_search_results(

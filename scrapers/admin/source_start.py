@@ -99,7 +99,7 @@ class StartMixin(_Base):
         context = self._page_context(request)
         if not form.is_valid():
             wrong = [
-                (str(form[name].label) if name in form.fields else "", list(texts))
+                (str(form[name].label) if name in form.fields else "", [str(text) for text in texts])
                 for name, texts in form.errors.items()
             ]
             return discover.refused(request, context, _t("The form is not right yet"), wrong)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
+from playwright.sync_api import expect
 
 from scheduling.models import Cause, Run, RunLog, RunStatus, Schedule, Tag
-from scrapers.models import Article, ArticleSource, Source, SourceResult, url_hash
+from scrapers import topics
+from scrapers.models import Article, ArticleSource, Source, SourceResult, Topic, url_hash
 from tests import factories
 from tests.browser.conftest import Visitor
+from tests.site import SiteServer
 
 PAGES = {
     "dashboard": "/admin/",
@@ -36,6 +40,11 @@ PAGES = {
     "article": "/admin/scrapers/article/{article}/change/",
     "hosts": "/admin/scrapers/host/",
     "tags": "/admin/scheduling/tag/",
+    "topics": "/admin/scrapers/topic/",
+    "topic": "/admin/scrapers/topic/{topic}/change/",
+    "new topic": "/admin/scrapers/topic/add/",
+    "starter list": "/admin/scrapers/source/starter/",
+    "try a selector": "/admin/scrapers/source/try-selector/",
 }
 SHORT = [(390, "dark")]
 LONG = [(1440, "light"), (1440, "dark"), (390, "light")]
@@ -90,16 +99,23 @@ def rows(transactional_db: None) -> dict[str, int]:
         language="en",
     )
     ArticleSource.objects.create(article=article, source=source, item_key="1")
-    return {"schedule": schedule.pk, "run": made.pk, "source": source.pk, "article": article.pk}
+    topic = Topic.objects.create(name="Stories", query="story OR first")
+    topics.apply(topic)
+    return {"schedule": schedule.pk, "run": made.pk, "source": source.pk, "article": article.pk, "topic": topic.pk}
 
 
 def check(visitor: Visitor, path: str, width: int) -> list[str]:
     page = visitor.open(path)
     page.wait_for_load_state("networkidle")
+    return [f"{path} at {width}: {line}" for line in shortcomings(visitor, width)]
+
+
+def shortcomings(visitor: Visitor, width: int) -> list[str]:
+    """Return what is wrong with the page that is open: for some people to use, or at this width for anyone."""
     found = visitor.violations()
     if visitor.width() > width:
         found.append(f"the page is {visitor.width()} wide at {width}")
-    return [f"{path} at {width}: {line}" for line in found]
+    return found
 
 
 @pytest.mark.parametrize(("width", "scheme"), [*SHORT, *(pytest.param(*case, marks=pytest.mark.long) for case in LONG)])
@@ -108,6 +124,43 @@ def test_every_page_is_accessible_and_fits(
 ) -> None:
     visitor = visit(width, scheme)
     found = [line for path in PAGES.values() for line in check(visitor, path.format(**rows), width)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [*SHORT, *(pytest.param(*case, marks=pytest.mark.long) for case in LONG)])
+def test_what_a_look_and_an_import_bring_is_accessible_and_fits(
+    visit: Callable[..., Visitor], site: SiteServer, tmp_path: Path, width: int, scheme: str
+) -> None:
+    """What stands at no address of its own: the result of Discover, of Try it, of a selector and of an import."""
+    visitor = visit(width, scheme)
+    home = f"{site.feed_url('courier').rpartition('/')[0]}/"
+    found = []
+
+    def judge(what: str, sign: str) -> None:
+        expect(visitor.page.locator("main, body").first).to_contain_text(sign)
+        found.extend(f"{what} at {width}: {line}" for line in shortcomings(visitor, width))
+
+    page = visitor.open("/admin/scrapers/source/discover/")
+    page.fill("[name=url]", home)
+    page.locator(".newss-form [type=submit]").first.click()
+    judge("Discover", "What can be collected there")
+    page.locator(".scrapers-found [formaction]").first.click()
+    page.locator(".scrapers-tried details").first.wait_for()
+    for fold in page.locator(".scrapers-tried details summary").all()[:4]:
+        fold.click()
+    judge("Try it", "Nothing was stored.")
+    page.locator("[name=selector]").fill("p")
+    page.get_by_role("button", name="Show what it finds").click()
+    judge("a selector", "times")
+    lines = ["https://herald.example/f", "ftp://herald.example/f", "https://herald.example/" + "long/" * 60]
+    outlines = "".join(f'<outline text="{"A name " * 12}{n}" xmlUrl="{url}"/>' for n, url in enumerate(lines))
+    file = tmp_path / "mine.opml"
+    file.write_text(f'<opml version="2.0"><body>{outlines}<outline xmlUrl="{lines[0]}"/></body></opml>')
+    visitor.open("/admin/scrapers/source/import-opml/").set_input_files("[name=file]", str(file))
+    page.locator(".newss-form [type=submit]").first.click()
+    for fold in page.locator(".newss-box details summary").all():
+        fold.click()
+    judge("the report of an import", "2 sources are new")
     assert not found, "\n".join(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.test import Client
 from django.utils.html import escape
 
 from scrapers import starter
+from scrapers.admin import discover
 from scrapers.models import Article, Source, SourceResult
 from scrapers.models.source import validate_source_url
 from tests import factories
@@ -70,6 +72,19 @@ def test_a_source_is_tried_as_its_form_stands(editor: Client, site: SiteServer) 
 )
 def test_a_wrong_address_is_told_at_its_field(editor: Client, url: str, why: str) -> None:
     assert why in editor.post(AT + "discover/", {"url": url}).content.decode()
+
+
+def test_looks_at_the_outside_never_take_all_threads(editor: Client, site: SiteServer) -> None:
+    proposal = {"url": site.feed_url("courier"), "kind": "feed", "title": "Courier", "options": "{}"}
+    with ExitStack() as taken:
+        for _place in range(discover.LOOKS_AT_ONCE):
+            taken.enter_context(discover.looking())
+        assert "under way" in editor.post(AT + "discover/", {"url": site.feed_url("courier")}).content.decode()
+        tried = editor.post(AT + "try-found/", proposal)
+        assert tried.status_code == 503 and "under way" in tried.content.decode()
+        selector = editor.post(AT + "try-selector/", {"page": site.feed_url("courier"), "selector": "a"})
+        assert "under way" in selector.content.decode()
+    assert "Nothing was stored" in editor.post(AT + "try-found/", proposal).content.decode()
 
 
 def test_text_from_outside_is_escaped(editor: Client, serve: Any) -> None:

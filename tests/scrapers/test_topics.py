@@ -14,6 +14,7 @@ from scrapers import topics
 from scrapers.ingest import Entry, Outcome, look_up, store
 from scrapers.kinds import Item
 from scrapers.models import Article, Topic
+from tests import factories
 from tests.scrapers.articles import draft, make_source, stored
 
 pytestmark = pytest.mark.django_db
@@ -99,6 +100,28 @@ def test_a_topic_is_made_in_the_admin_and_lists_its_articles(admin_client: Clien
     assert "1 article matches." in page
     listed = admin_client.get(reverse("admin:scrapers_article_changelist"), {"topic": Topic.objects.get().pk})
     assert "Under water" in listed.content.decode() and "Dry" not in listed.content.decode()
+
+
+def test_the_page_of_a_topic_shows_its_newest_articles_and_their_exports(admin_client: Client) -> None:
+    stored(make_source(), "Under <water>", "The flood came.")
+    topic = make("flood")
+    topics.apply(topic)
+    page = admin_client.get(reverse("admin:scrapers_topic_change", args=[topic.pk])).content.decode()
+    assert "Under &lt;water&gt;" in page and f"export/csv/?topic={topic.pk}" in page
+    assert "How a query is written" in admin_client.get(reverse("admin:scrapers_topic_add")).content.decode()
+
+
+def test_a_query_is_shown_before_it_is_kept(admin_client: Client, client: Client) -> None:
+    stored(make_source(), "Under water", "The flood came.")
+    preview = reverse("admin:scrapers_topic_preview")
+    assert f'formaction="{preview}"' in admin_client.get(reverse("admin:scrapers_topic_add")).content.decode()
+    shown = admin_client.post(preview, {"query": '"flood came" OR x'}, follow=True).content.decode()
+    assert "Under water" in shown and "1 article" in shown
+    assert "not closed" in admin_client.post(preview, {"query": '"flood'}, follow=True).content.decode()
+    assert not Topic.objects.exists()
+    assert admin_client.get(preview).status_code == 405
+    client.force_login(factories.user())
+    assert client.post(preview, {"query": "flood"}).status_code == 403
 
 
 def test_the_list_of_topics_takes_no_query_for_each(admin_client: Client, django_assert_max_num_queries: Any) -> None:
