@@ -227,5 +227,9 @@ NEWSS_KEEP_EXECUTIONS_DAYS = env.float("NEWSS_KEEP_EXECUTIONS_DAYS", default=7.0
 NEWSS_KEEP_EXECUTIONS_PER_JOB = env.int("NEWSS_KEEP_EXECUTIONS_PER_JOB", default=1_000)
 NEWSS_KEEP_INSTANCES_DAYS = env.float("NEWSS_KEEP_INSTANCES_DAYS", default=7.0)
 NEWSS_KEEP_INSTANCES = env.int("NEWSS_KEEP_INSTANCES", default=200)
+NEWSS_KEEP_PASSED_DAYS = env.float("NEWSS_KEEP_PASSED_DAYS", default=90.0)
+NEWSS_KEEP_TOMBSTONES_DAYS = env.float("NEWSS_KEEP_TOMBSTONES_DAYS", default=730.0)
+NEWSS_KEEP_VERSIONS_DAYS = env.float("NEWSS_KEEP_VERSIONS_DAYS", default=365.0)
+NEWSS_KEEP_HOSTS_DAYS = env.float("NEWSS_KEEP_HOSTS_DAYS", default=90.0)
 # On: whoever may edit schedules can execute programs as the scheduler's user, by the job `run_command`.
 NEWSS_ALLOW_COMMANDS = env.bool("NEWSS_ALLOW_COMMANDS", default=False)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django_apscheduler.models import DjangoJobExecution
 
 from scheduling import conf
+from scheduling.database import DatabaseAway
+from scheduling.jobs.keeping import PAUSE_SECONDS, Stopped, remove_rows, removers
 from scheduling.models import Cause, Run, RunLog, SchedulerInstance
 from scheduling.models.schedule import JOB_ID_PREFIX
 
@@ -26,29 +26,32 @@ BATCH = 500
 """Runs, or rows of another kind, that one transaction removes."""
 LINES_BATCH = 5_000
 """Log lines that one transaction removes; nothing hangs on them."""
-PAUSE_SECONDS = 0.02
-"""Seconds between two transactions, in which others may write."""
-
-Stopped = Callable[[], bool]
-"""Asked between two batches: whether to leave the rest to another time."""
 
 
 def remove_old(now: datetime, stopped: Stopped = lambda: False) -> dict[str, int]:
     """Remove what the settings no longer keep; return how many rows of each kind, without what hung on them.
 
-    Log lines go first, so that a run that goes later has few.
+    Log lines go first, so that a run that goes later has few; last comes what apps have registered.
     """
     kinds = {
         "log lines": remove_log_lines,
         "runs": remove_runs,
         "execution rows": remove_executions,
         "scheduler processes": remove_instances,
+        **removers,
     }
     removed = {}
     for kind, remove in kinds.items():
         if stopped():
             break
-        removed[kind] = remove(now, stopped)
+        try:
+            removed[kind] = remove(now, stopped)
+        except DatabaseAway:
+            raise
+        except Exception:
+            # One rule that fails leaves the others their turn.
+            logger.exception("Housekeeping could not remove %s.", kind)
+            continue
         if removed[kind]:
             logger.info("Housekeeping removed %s %s.", removed[kind], kind)
     return removed
@@ -108,7 +111,7 @@ def _remove_runs(runs: QuerySet[Run], stopped: Stopped) -> int:
             break
         passed = rows[-1][1]
         keys = [key for key, _queued_at in rows]
-        _remove(RunLog.objects.filter(run__in=keys), LINES_BATCH, stopped)
+        remove_rows(RunLog.objects.filter(run__in=keys), LINES_BATCH, stopped)
         with transaction.atomic():
             # Asked again: what has become the newest, or was caused anew, meanwhile is kept.
             gone = list(runs.filter(pk__in=keys).values_list("pk", flat=True))
@@ -125,11 +128,11 @@ def remove_log_lines(now: datetime, stopped: Stopped = lambda: False) -> int:
     ended = RunLog.objects.exclude(run__in=Run.objects.active())
     removed = 0
     if days := conf.retention().log_days:
-        removed += _remove(ended.filter(at__lt=now - timedelta(days=days)), LINES_BATCH, stopped)
+        removed += remove_rows(ended.filter(at__lt=now - timedelta(days=days)), LINES_BATCH, stopped)
     if keep := conf.retention().log_lines:
         last_kept = RunLog.objects.order_by("-id").values_list("pk", flat=True)[keep - 1 : keep].first()
         if last_kept is not None:
-            removed += _remove(ended.filter(pk__lt=last_kept), LINES_BATCH, stopped)
+            removed += remove_rows(ended.filter(pk__lt=last_kept), LINES_BATCH, stopped)
     return removed
 
 
@@ -138,13 +141,13 @@ def remove_executions(now: datetime, stopped: Stopped = lambda: False) -> int:
     ours = DjangoJobExecution.objects.filter(job__id__startswith=JOB_ID_PREFIX)
     removed = 0
     if days := conf.retention().executions_days:
-        removed += _remove(ours.filter(run_time__lt=now - timedelta(days=days)), BATCH, stopped)
+        removed += remove_rows(ours.filter(run_time__lt=now - timedelta(days=days)), BATCH, stopped)
     if keep := conf.retention().executions_per_job:
         counts = ours.order_by().values("job").annotate(rows=Count("pk")).filter(rows__gt=keep)
         for job_id in list(counts.values_list("job", flat=True)):
             rows = ours.filter(job=job_id)
             last_kept = rows.order_by("-run_time").values_list("run_time", flat=True)[keep - 1]
-            removed += _remove(rows.filter(run_time__lt=last_kept), BATCH, stopped)
+            removed += remove_rows(rows.filter(run_time__lt=last_kept), BATCH, stopped)
     return removed
 
 
@@ -154,23 +157,9 @@ def remove_instances(now: datetime, stopped: Stopped = lambda: False) -> int:
     unnamed = ended.filter(~Exists(Run.objects.filter(instance=OuterRef("pk"))))
     removed = 0
     if days := conf.retention().instances_days:
-        removed += _remove(unnamed.filter(ended_at__lt=now - timedelta(days=days)), BATCH, stopped)
+        removed += remove_rows(unnamed.filter(ended_at__lt=now - timedelta(days=days)), BATCH, stopped)
     if keep := conf.retention().instances:
         last_kept = ended.order_by("-ended_at", "-id").values_list("ended_at", flat=True)[keep - 1 : keep].first()
         if last_kept is not None:
-            removed += _remove(unnamed.filter(ended_at__lt=last_kept), BATCH, stopped)
-    return removed
-
-
-def _remove(rows: QuerySet[Any], batch: int, stopped: Stopped) -> int:
-    """Remove rows by primary key from the lowest on, so many in a transaction; return how many."""
-    removed = 0
-    while not stopped():
-        keys = list(rows.order_by("pk").values_list("pk", flat=True)[:batch])
-        if not keys:
-            break
-        # One statement, or with what hangs on the rows one transaction, by Django.
-        rows.model._default_manager.filter(pk__in=keys).delete()
-        removed += len(keys)
-        time.sleep(PAUSE_SECONDS)
+            removed += remove_rows(unnamed.filter(ended_at__lt=last_kept), BATCH, stopped)
     return removed

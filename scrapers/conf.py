@@ -39,6 +39,12 @@ DEFAULTS: dict[str, Any] = {
     "NEWSS_FAILING_AFTER": 4.0,
     # The share of polls that ask without ETag and Last-Modified, since these may be wrong.
     "NEWSS_UNCONDITIONAL_SHARE": 0.01,
+    # Days that housekeeping keeps: items that were not stored after their source dropped them, traces of deleted
+    # articles, earlier versions of articles, hosts that are not asked any more. 0: for ever.
+    "NEWSS_KEEP_PASSED_DAYS": 90.0,
+    "NEWSS_KEEP_TOMBSTONES_DAYS": 730.0,
+    "NEWSS_KEEP_VERSIONS_DAYS": 365.0,
+    "NEWSS_KEEP_HOSTS_DAYS": 90.0,
     # Seconds that a run waits for our own connection to come back, when it is that which fails.
     "NEWSS_OFFLINE_WAIT_SECONDS": 120.0,
 }
@@ -125,6 +131,21 @@ def polling() -> Polling:
     """Return the settings of polling."""
     names = ("ADAPTIVE_MIN_SECONDS", "ADAPTIVE_MAX_SECONDS", "BACK_OFF_SECONDS", "FAILING_AFTER")
     return Polling(*(float(_value(f"NEWSS_{name}")) for name in names))
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """How many days housekeeping keeps what; 0 is for ever."""
+
+    passed_days: float
+    tombstones_days: float
+    versions_days: float
+    hosts_days: float
+
+
+def keeping() -> Keeping:
+    """Return how long housekeeping keeps what (`NEWSS_KEEP_…_DAYS`)."""
+    return Keeping(*(float(_value(f"NEWSS_KEEP_{name.upper()}")) for name in Keeping.__annotations__))
 
 
 def unconditional_share() -> float:

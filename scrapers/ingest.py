@@ -94,7 +94,8 @@ class Batch:
         key, content = url_hash(draft.url), draft.content_hash()
         article = self.by_id.get(draft.refresh or 0) or self.by_url.get(key)
         if article is None and key in self.deleted:
-            pass_over(draft.source_id, draft.entry)
+            pass_over(draft.source_id, draft.entry, buried_at=self.now)
+            Tombstone.objects.filter(url_hash=key, seen_at__isnull=False).update(seen_at=self.now)
             return Outcome.KNOWN
         article = article or self.by_content.get(content) or self._same_title(draft)
         if article is None:

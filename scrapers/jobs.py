@@ -18,6 +18,7 @@ from django.utils.translation import ngettext
 
 from scheduling.jobs import JobError, JobForm, JobResult, RunContext, job
 from scheduling.models import Cause, Run, Tag
+from scrapers import housekeeping  # noqa: F401  registers what it removes
 from scrapers import query as queries
 from scrapers.collect import collect
 from scrapers.models import ResultStatus, Source, SourceResult

@@ -22,6 +22,7 @@ from django.utils import timezone
 from scrapers import topics
 from scrapers.drafts import Entry, Outcome, Status, clean
 from scrapers.models import Article, ArticleSource, PassedItem, Tombstone
+from scrapers.models.seen import SEEN_AGAIN
 from scrapers.words import fold
 
 SAME_TITLE_WITHIN = timedelta(days=7)
@@ -54,7 +55,7 @@ class Known:
     by_guid: dict[str, ArticleSource]
     passed: dict[str, PassedItem]
     by_title: dict[tuple[int, str], list[Article]]
-    deleted: set[str]
+    deleted: dict[str, datetime | None]
     now: datetime
 
     def __post_init__(self) -> None:
@@ -96,7 +97,7 @@ class Known:
             passed={item.address_hash: item for item in items if item.address_hash}
             | {item.item_key: item for item in items},
             by_title=by_title([source_id], {entry.title_hash for entry in entries}),
-            deleted=set(Tombstone.objects.filter(url_hash__in=addresses).values_list("url_hash", flat=True)),
+            deleted=dict(Tombstone.objects.filter(url_hash__in=addresses).values_list("url_hash", "seen_at")),
             now=timezone.now(),
         )
 
@@ -106,6 +107,8 @@ class Known:
         link = self.by_key.get(entry.key) or self.by_address.get(address) or self._moved(entry)
         passed = self.passed.get(entry.key) or self.passed.get(address)
         if link is None and address in self.deleted:
+            return Status(Outcome.KNOWN)
+        if link is None and passed is not None and passed.buried_at is not None:
             return Status(Outcome.KNOWN)
         if link is None and passed is None:
             return self._unseen(entry)
@@ -118,11 +121,16 @@ class Known:
         return Status(refresh=link.article_id if link else None)
 
     def note(self) -> None:
-        """Store which articles of others were seen in this source, and which items lead to them."""
+        """Store which articles of others were seen in this source, which items lead to them, and what it still has."""
         ArticleSource.objects.bulk_create(self._links, ignore_conflicts=True)
         if self._links:
             topics.mark_seen(link.article_id for link in self._links)
         PassedItem.objects.bulk_create(self._passed, ignore_conflicts=True)
+        before = self.now - SEEN_AGAIN
+        if items := {item.pk for item in self.passed.values() if item.at < before}:
+            PassedItem.objects.filter(pk__in=items).update(at=self.now)
+        if tombs := [key for key, seen in self.deleted.items() if seen is not None and seen < before]:
+            Tombstone.objects.filter(url_hash__in=tombs).update(seen_at=self.now)
 
     def _moved(self, entry: Entry) -> ArticleSource | None:
         """Return the link of the same identifier under another address, if the title says that it is the same story."""
@@ -178,14 +186,18 @@ def link_to(article_id: int, source_id: int, entry: Entry) -> ArticleSource:
     )
 
 
-def pass_over(source_id: int, entry: Entry, scope: str = "") -> None:
-    """Remember an item that is not stored, so that its page is not fetched again; `scope` as in `PassedItem`."""
+def pass_over(source_id: int, entry: Entry, scope: str = "", *, buried_at: datetime | None = None) -> None:
+    """Remember an item that is not stored, so that its page is not fetched again; `scope` as in `PassedItem`.
+
+    `buried_at` is when it was found to lead to an article that was deleted: then it stays away for good.
+    """
     item = _passed(source_id, entry, scope)
+    buried = {"buried_at": buried_at} if buried_at else {}
     PassedItem.objects.update_or_create(
         source_id=source_id,
         item_key=entry.key,
         scope=scope,
-        defaults={name: getattr(item, name) for name in ("address_hash", "item_updated_at", "at")},
+        defaults={name: getattr(item, name) for name in ("address_hash", "item_updated_at", "at")} | buried,
     )
 
 

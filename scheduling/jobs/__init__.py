@@ -12,6 +12,7 @@ def report(context: RunContext, days: int) -> JobResult: ...
 from scheduling.jobs.context import LastSuccess, RunCancelled, RunContext
 from scheduling.jobs.forms import JobForm
 from scheduling.jobs.here import run_here
+from scheduling.jobs.keeping import Stopped, remove_rows, removes
 from scheduling.jobs.registry import Job, JobError, JobResult, UnknownJob, job, registry
 
 __all__ = [
@@ -22,8 +23,11 @@ __all__ = [
     "LastSuccess",
     "RunCancelled",
     "RunContext",
+    "Stopped",
     "UnknownJob",
     "job",
     "registry",
+    "remove_rows",
+    "removes",
     "run_here",
 ]

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 
-from django.db.models import Count, F, Min, Q
+from django.db.models import Count
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from scrapers.models import ArticleSource, Source, SourceResult
+from scrapers.models import ArticleSource, Source
 from scrapers.polled_by import Poller, polled_by
 
 DAYS = 7
@@ -42,12 +42,11 @@ def rows_for(
     today = timezone.localdate(now)
     days = [today - timedelta(days=DAYS - 1 - number) for number in range(DAYS)]
     counts = _articles_by_day(sources, days[0])
-    since = _failing_since(sources)
     pollers = polled_by(sources)
     return {
         source.pk: SourceRow(
             days=[(day, counts.get((source.pk, day), 0)) for day in days],
-            failing_since=since.get(source.pk),
+            failing_since=source.failing_since,
             pollers=pollers[source.pk],
             linked=linked,
             pollers_shown=pollers_shown,
@@ -65,14 +64,3 @@ def _articles_by_day(sources: Sequence[Source], first: date) -> dict[tuple[int, 
         .annotate(Count("pk"))
     )
     return {(source, day): count for source, day, count in seen}
-
-
-def _failing_since(sources: Sequence[Source]) -> dict[int, datetime]:
-    """Return for those that fail when the first failed poll after the last good one was."""
-    failing = [source.pk for source in sources if source.consecutive_failures]
-    if not failing:
-        return {}
-    failed = SourceResult.objects.failed().filter(
-        Q(source__last_success_at__isnull=True) | Q(started_at__gt=F("source__last_success_at")), source__in=failing
-    )
-    return dict(failed.order_by().values_list("source").annotate(Min("started_at")))

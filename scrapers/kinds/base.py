@@ -72,6 +72,8 @@ class Kind(ABC):
     address_help: ClassVar[Any] = ""
     #: Whether the source's address may hold `{query}`, which a run's query is put in for.
     takes_query: ClassVar[bool] = False
+    #: Whether each answer lists all that the source has: what is not in it, the source does not carry any more.
+    lists_all: ClassVar[bool] = False
 
     @abstractmethod
     def poll(self, poll: Poll) -> AsyncIterator[Listing]:
@@ -111,6 +113,10 @@ class Registry:
                 % {"kind": name, "known": ", ".join(sorted(self._kinds))}
             )
         return self._kinds[name]
+
+    def find(self, name: str) -> Kind | None:
+        """Return a kind, or None where there is none of this name."""
+        return self._kinds.get(name)
 
     def choices(self) -> list[tuple[str, Any]]:
         """Return (name, label) of all kinds for a form field."""

@@ -32,6 +32,7 @@ class FeedKind(Kind):
     label = _("Feed (RSS, Atom, JSON Feed)")
     address_help = _("The address of an RSS, Atom or JSON feed.")
     takes_query = True
+    lists_all = True
     accept = (
         "application/atom+xml, application/rss+xml, application/feed+json, application/rdf+xml;q=0.9, "
         "application/xml;q=0.8, text/xml;q=0.8, application/json;q=0.7, */*;q=0.1"

@@ -42,6 +42,10 @@ class ArticleVersion(models.Model):
         verbose_name = _("earlier version")
         verbose_name_plural = _("earlier versions")
         ordering = ["-replaced_at", "-id"]
+        indexes = [
+            # What is no longer kept.
+            models.Index(fields=["replaced_at"], name="articleversion_replaced"),
+        ]
 
     def __str__(self) -> str:
         return self.title
@@ -85,21 +89,26 @@ class TombstoneQuerySet(models.QuerySet["Tombstone"]):
         """Note that these articles are about to be deleted, and pass over the items that lead to them."""
         from scrapers.models.seen import ArticleSource, PassedItem
 
+        now = timezone.now()
         rows = articles.order_by().values_list("pk", "url_hash")
         links = ArticleSource.objects.filter(article__in=articles.order_by().values("pk"))
         self.bulk_create(
-            (Tombstone(article_id=key, url_hash=url) for key, url in rows.iterator(BURIED_AT_ONCE)),
+            (Tombstone(article_id=key, url_hash=url, seen_at=now) for key, url in rows.iterator(BURIED_AT_ONCE)),
             batch_size=BURIED_AT_ONCE,
             ignore_conflicts=True,
         )
         items = links.values_list("source_id", "item_key", "address_hash", "item_updated_at")
         PassedItem.objects.bulk_create(
             (
-                PassedItem(source_id=source, item_key=item, address_hash=address, item_updated_at=updated)
+                PassedItem(
+                    source_id=source, item_key=item, address_hash=address, item_updated_at=updated, buried_at=now
+                )
                 for source, item, address, updated in items.iterator(BURIED_AT_ONCE)
             ),
             batch_size=BURIED_AT_ONCE,
-            ignore_conflicts=True,
+            update_conflicts=True,
+            unique_fields=["source", "item_key", "scope"],
+            update_fields=["buried_at"],
         )
 
 
@@ -112,6 +121,12 @@ class Tombstone(models.Model):
     url_hash = models.CharField(_("hash of the address"), max_length=64, unique=True)
     article_id = models.BigIntegerField(_("number of the article"))
     deleted_at = models.DateTimeField(_("deleted"), default=timezone.now)
+    seen_at = models.DateTimeField(
+        _("last seen in a source"),
+        null=True,
+        editable=False,
+        help_text=_("By the week. Empty: deleted before this was noted; such a row stays."),
+    )
     change = models.BigIntegerField(null=True, blank=True, editable=False)
 
     objects: ClassVar[TombstoneQuerySet] = TombstoneQuerySet.as_manager()  # type: ignore[assignment]

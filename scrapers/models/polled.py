@@ -292,7 +292,14 @@ class PolledSource(models.Model):
         type(self)._default_manager.filter(pk=self.pk).update(**values)
 
 
-_FAILURE_FIELDS = ("failure_score", "not_before", "consecutive_failures", "last_failure_class", "last_error")
+_FAILURE_FIELDS = (
+    "failure_score",
+    "not_before",
+    "failing_since",
+    "consecutive_failures",
+    "last_failure_class",
+    "last_error",
+)
 _NOTED = (
     "failure_score",
     "not_before",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -9,6 +11,9 @@ from django.utils.translation import gettext_lazy as _
 
 from scrapers.models.article import Article
 from scrapers.models.source import Source
+
+SEEN_AGAIN = timedelta(days=7)
+"""That a source still carries a passed item, or the address of a deleted article, is noted no more often than this."""
 
 
 class ArticleSource(models.Model):
@@ -61,7 +66,12 @@ class PassedItem(models.Model):
     address_hash = models.CharField(max_length=64, blank=True, editable=False)
     scope = models.CharField(_("query"), max_length=64, blank=True)
     item_updated_at = models.DateTimeField(_("updated, says the source"), null=True, blank=True)
-    at = models.DateTimeField(_("looked at"), default=timezone.now)
+    at = models.DateTimeField(
+        _("looked at"), default=timezone.now, help_text=_("Or seen again in its source, by the week.")
+    )
+    buried_at = models.DateTimeField(
+        _("deleted"), null=True, blank=True, help_text=_("When the article was deleted that it led to; it stays away.")
+    )
 
     class Meta:
         verbose_name = _("passed item")
@@ -73,6 +83,8 @@ class PassedItem(models.Model):
         indexes = [
             # The look-up of an item whose identifier changes from poll to poll.
             models.Index(fields=["source", "address_hash"], name="passeditem_address"),
+            # What a source does not carry any more.
+            models.Index(fields=["source", "at"], name="passeditem_at"),
         ]
 
     def __str__(self) -> str:

@@ -181,6 +181,14 @@ class Source(PolledSource):
     )
     last_polled_at = models.DateTimeField(_("last polled"), null=True, blank=True, editable=False)
     last_success_at = models.DateTimeField(_("last success"), null=True, blank=True, editable=False)
+    last_read_at = models.DateTimeField(
+        _("last read in full"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("When an answer last listed all that it has; “not modified” does not count."),
+    )
+    failing_since = models.DateTimeField(_("failing since"), null=True, blank=True, editable=False)
     consecutive_failures = models.PositiveIntegerField(_("failures in a row"), default=0, editable=False)
     last_failure_class = models.CharField(
         _("failure"), max_length=20, blank=True, choices=FailureClass.choices, editable=False
@@ -322,11 +330,16 @@ class Source(PolledSource):
         facts: Facts | None = None,
     ) -> None:
         """Note a poll that was answered in full; without `complete` the next one asks unconditionally."""
+        from scrapers.kinds import registry
+
         fits = complete and len(etag) <= 500 and len(last_modified) <= 100
         self.etag, self.last_modified = (etag, last_modified) if fits else ("", "")
         self.validators_key = self._validators_key(scope, basis) if fits else ""
         self.page_validators = dict(pages or {}) if fits else {}
-        self._succeeded(facts or Facts(unmatched=[]), "etag", "last_modified", "validators_key", "page_validators")
+        if QUERY not in self.url and (kind := registry.find(self.kind)) and kind.lists_all:
+            self.last_read_at = timezone.now()
+        noted = ("etag", "last_modified", "validators_key", "page_validators", "last_read_at")
+        self._succeeded(facts or Facts(unmatched=[]), *noted)
 
     def not_modified(self, facts: Facts | None = None) -> None:
         """Note a poll that brought nothing new."""
@@ -338,6 +351,7 @@ class Source(PolledSource):
         values = {
             **self.note_failure(error, now),
             "last_polled_at": now,
+            "failing_since": self.failing_since or now,
             "last_failure_class": error.failure,
             "last_error": error.sentence,
         }
@@ -352,6 +366,7 @@ class Source(PolledSource):
             "last_polled_at": now,
             "last_success_at": now,
             "consecutive_failures": 0,
+            "failing_since": None,
             "last_failure_class": "",
             "last_error": "",
         }
