@@ -30,8 +30,9 @@ def replace_older(schedule_ids: Iterable[int] | RawSQL, now: datetime) -> None:
     if not older.lock():
         return
     newest = Cast(Subquery(newer.order_by("-pk").values("pk")[:1]), CharField())
+    before, after = _("Replaced by run %(run)s.").split("%(run)s")
     older.running().filter(cancel_requested_at__isnull=True).update(
-        cancel_requested_at=now, cancel_reason=Concat(Value(_("Replaced by run ")), newest, Value("."))
+        cancel_requested_at=now, cancel_reason=Concat(Value(before), newest, Value(after))
     )
     sentence = _("Replaced by a newer run before it started.")
     end(older.queued(), Outcome(RunStatus.CANCELLED, sentence), now, cancel_requested_at=now)

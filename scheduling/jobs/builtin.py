@@ -220,5 +220,5 @@ def _result(code: int, output: _Output) -> JobResult:
         }
     else:
         how = _("Exit code %(code)d.") % {"code": code}
-    last = _(" It last printed: %(line)s") % {"line": output.last[:200]} if output.last else ""
+    last = " " + _("It last printed: %(line)s") % {"line": output.last[:200]} if output.last else ""
     raise JobError(f"{how}{last}")

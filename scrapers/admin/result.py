@@ -14,6 +14,7 @@ from django.utils.translation import pgettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from scheduling.display import duration_words
+from scheduling.said import said
 from scrapers.admin import show
 from scrapers.admin.base import AheadAdmin
 from scrapers.models import SourceResult
@@ -46,7 +47,7 @@ class SourceResultAdmin(AheadAdmin):
     def state(self, result: SourceResult) -> SafeString:
         """Return how it went, and why it failed."""
         words = show.status(result.look, result.get_status_display())
-        return show.lines(words, result.error)
+        return show.lines(words, said(result.error))
 
     @admin.display(description=_("Found"), ordering="seen")
     def found(self, result: SourceResult) -> int:

@@ -21,24 +21,15 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import action as page_action
 
-from scheduling.admin.edit_many import EditManyMixin
 from scheduling.admin.paging import QuietChangeList
-from scheduling.admin.versions import HistoryMixin
 from scheduling.display import clock_html
 from scheduling.models import Cause
-from scrapers import secrets as stored_secrets
+from scheduling.said import said
 from scrapers.admin import opml, show
 from scrapers.admin.base import NewsAdmin
 from scrapers.admin.level import settings_html
 from scrapers.admin.source_filters import FILTERS
-from scrapers.admin.source_form import (
-    EDITABLE_SETTINGS,
-    POLLING_FIELDS,
-    SETTING,
-    SourceForm,
-    option_names,
-    setting_names,
-)
+from scrapers.admin.source_form import SourceForm, option_names, setting_names
 from scrapers.admin.source_rows import SourceRow, rows_for
 from scrapers.admin.source_start import StartMixin
 from scrapers.jobs import poll_now
@@ -75,7 +66,7 @@ def _row(source: Any) -> SourceRow:
 
 
 @admin.register(Source)
-class SourceAdmin(StartMixin, EditManyMixin, HistoryMixin, NewsAdmin):
+class SourceAdmin(StartMixin, NewsAdmin):
     """Sources: list, form, and the ways to poll them at once."""
 
     form = SourceForm
@@ -95,9 +86,7 @@ class SourceAdmin(StartMixin, EditManyMixin, HistoryMixin, NewsAdmin):
     search_help_text = _("Name or address")
     ordering = ("name",)
     autocomplete_fields = ("tags",)
-    actions = ("enable", "disable", "poll", "resume", "edit_many")
-    edit_many_names = ("enabled", *POLLING_FIELDS, *EDITABLE_SETTINGS)
-    history_fields = ("name", "url", "kind", "enabled", "options", "settings", *POLLING_FIELDS)
+    actions = ("enable", "disable", "poll", "resume")
     actions_list: ClassVar[Sequence[str]] = ["retry_failing", "import_opml", "export_opml"]
     fieldsets = (
         (None, {"fields": ("name", "url", "kind", "tags", "enabled")}),
@@ -164,11 +153,12 @@ class SourceAdmin(StartMixin, EditManyMixin, HistoryMixin, NewsAdmin):
         words = show.status(health, health.label)
         if health == SourceHealth.PAUSED:
             by = _t("by %(person)s") % {"person": source.paused_by} if source.paused_by else ""
-            return show.lines(words, show.when(source.paused_at), source.pause_reason, by)
+            return show.lines(words, show.when(source.paused_at), said(source.pause_reason), by)
         if health != SourceHealth.FAILING:
-            return show.lines(words, source.trouble_detail) if source.trouble_detail else words
+            return show.lines(words, said(source.trouble_detail)) if source.trouble_detail else words
         since = _row(source).failing_since
-        why = format_html('<span class="scrapers-clamp" title="{}">{}</span>', source.last_error, source.last_error)
+        error = said(source.last_error)
+        why = format_html('<span class="scrapers-clamp" title="{}">{}</span>', error, error)
         daily = _t("asked once a day now") if source.is_failing_for_long else ""
         return show.lines(words, format_html("{} {}", _t("since"), clock_html(since)) if since else "", daily, why)
 
@@ -232,26 +222,6 @@ class SourceAdmin(StartMixin, EditManyMixin, HistoryMixin, NewsAdmin):
             _t("Poll %(source)s now") % {"source": source.name},
             _t("Poll now"),
         )
-
-    # -- History and *Edit many* --------------------------------------------------------------------------------------
-
-    def history_values(self, row: Source) -> dict[str, Any]:
-        """Return the values that the history keeps, secrets masked."""
-        return dict(stored_secrets.without_secrets(super().history_values(row)))
-
-    def edit_many_value(self, row: Source, name: str) -> Any:
-        """Return what a field or a setting is for this source alone."""
-        setting = name.removeprefix(f"{SETTING}-")
-        return getattr(row, name) if setting == name else row.settings.get(setting)
-
-    def edit_many_set(self, row: Source, name: str, value: Any) -> str:
-        """Give the source a value, or a setting of its own (an empty one: it is inherited again)."""
-        setting = name.removeprefix(f"{SETTING}-")
-        if setting == name:
-            return super().edit_many_set(row, name, value)
-        others = {key: kept for key, kept in row.settings.items() if key != setting}
-        row.settings = others if value in (None, "", [], {}) else {**others, setting: value}
-        return "settings"
 
     # -- Actions ------------------------------------------------------------------------------------------------------
 
