@@ -215,12 +215,10 @@ def _consequences(ended: Sequence[Run], followers: dict[int, list[FollowUp]], ou
     2. Where there is none, the end is final. Only then it counts for the schedule (which may pause it), and the
        schedules that follow get their runs: a failure that will be retried does neither.
     """
-    attempts = []
-    for run in ended:
-        if run.status in RunStatus.bad() and (
-            attempt := next_attempt(run, run.schedule, _tries(run), outcome.retry, now)
-        ):
-            attempts.append(attempt)
+    bad = [run for run in ended if run.status in RunStatus.bad()]
+    tries = _tries(bad)
+    wanted = (next_attempt(run, run.schedule, tries[run.pk], outcome.retry, now) for run in bad)
+    attempts = [attempt for attempt in wanted if attempt is not None]
     if outcome.fence:
         for attempt in attempts:
             attempt.not_before = now + outcome.fence
@@ -230,11 +228,10 @@ def _consequences(ended: Sequence[Run], followers: dict[int, list[FollowUp]], ou
     _number(attempts)
     Run.objects.bulk_create(attempts)
     again = {attempt.parent_id for attempt in attempts}
-    for run in sorted(ended, key=lambda one: (one.schedule_id or 0, one.pk)):
-        if run.pk in again:
-            continue
-        if run.status in RunStatus.bad() or _has_failures(run):
-            ScheduleState.objects.note_end(run)
+    final = [run for run in ended if run.pk not in again]
+    if counted := [run for run in final if run.status in RunStatus.bad() or _has_failures(run)]:
+        ScheduleState.objects.note_ends(counted)
+    for run in final:
         for follow_up in followers.get(run.schedule_id or 0, []):
             if FollowOn(follow_up.on).holds_for(run.status):
                 _follow(run, follow_up.successor_id, now)
@@ -246,15 +243,27 @@ def _has_failures(run: Run) -> bool:
     return state is not None and state.failures_in_row > 0
 
 
-def _tries(run: Run) -> Tries:
-    """Count the attempts before a run along its parents, back to what began the execution."""
-    retries = recoveries = 0
-    step: Run | None = run
-    while step is not None and step.cause in (Cause.RETRY, Cause.RECOVERY):
-        retries += step.cause == Cause.RETRY
-        recoveries += step.cause == Cause.RECOVERY
-        step = step.parent
-    return Tries(retries, recoveries)
+def _tries(runs: Sequence[Run]) -> dict[int, Tries]:
+    """Count the attempts before each run along its parents, back to what began the execution.
+
+    One statement for each generation, however many runs there are.
+    """
+    again = {Cause.RETRY, Cause.RECOVERY}
+    known = {run.pk: (run.cause, run.parent_id) for run in runs}
+    wanted = {run.parent_id for run in runs if run.cause in again and run.parent_id} - known.keys()
+    while wanted:
+        rows = list(Run.objects.filter(pk__in=wanted).order_by().values_list("pk", "cause", "parent_id"))
+        known |= {pk: (cause, parent) for pk, cause, parent in rows}
+        wanted = {parent for _pk, cause, parent in rows if cause in again and parent} - known.keys()
+    tries = {}
+    for run in runs:
+        causes = []
+        step = known.get(run.pk)
+        while step is not None and step[0] in again:
+            causes.append(step[0])
+            step = known.get(step[1] or 0)
+        tries[run.pk] = Tries(causes.count(Cause.RETRY), causes.count(Cause.RECOVERY))
+    return tries
 
 
 def _number(attempts: Sequence[Run]) -> None:

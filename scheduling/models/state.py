@@ -5,7 +5,8 @@ Apart from the schedule's own row, so that counting is no edit of it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Iterable
 
 from django.conf import settings
 from django.db import models
@@ -16,43 +17,56 @@ from django.utils.translation import gettext_lazy as _
 from scheduling.models.choices import RunStatus
 from scheduling.models.run import Run
 
-if TYPE_CHECKING:
-    from scheduling.models.schedule import Schedule
-
 
 class ScheduleStateManager(models.Manager["ScheduleState"]):
     """Counting, within the transaction of what is counted."""
 
-    def note_end(self, run: Run) -> bool:
-        """Count the end of a run; return whether it paused its schedule.
+    def note_ends(self, runs: Iterable[Run]) -> set[int]:
+        """Count the ends of runs that all ended alike; return the schedules that this paused.
 
-        Called once for each final end of a run (one that will be retried is no end), in that end's transaction.
+        Called once for each final end of a run (one that will be retried is no end), in that end's transaction. It
+        takes a constant number of statements, and a few more for each schedule that is paused.
 
-        1. A run that succeeded, also in part, sets the failed runs in a row to zero.
-        2. One that failed, timed out or was lost adds one.
+        1. Runs that succeeded, also in part, set the failed runs in a row to zero.
+        2. Each that failed, timed out or was lost adds one.
         3. When they reach the schedule's `pause_after_failures`, it is paused and says so.
         4. Other ends (cancelled, skipped, missed) say nothing about the job and count neither way.
         """
-        if run.schedule_id is None:
-            return False
-        state = self.filter(schedule_id=run.schedule_id)
-        if run.status in RunStatus.good():
-            state.filter(failures_in_row__gt=0).update(failures_in_row=0)
-            return False
-        if run.status not in RunStatus.bad():
-            return False
-        self.get_or_create(schedule_id=run.schedule_id)
-        state.update(failures_in_row=F("failures_in_row") + 1)
-        found = state.select_related("schedule").get()
-        schedule: Schedule = found.schedule
-        limit = schedule.pause_after_failures
-        if limit is None or found.failures_in_row < limit or schedule.paused_at is not None:
-            return False
-        schedule.pause(
-            reason=ngettext("%(count)d run in a row failed", "%(count)d runs in a row failed", found.failures_in_row)
-            % {"count": found.failures_in_row}
+        counts: dict[str, Counter[int]] = {}
+        for run in runs:
+            if run.schedule_id is not None:
+                counts.setdefault(run.status, Counter())[run.schedule_id] += 1
+        paused: set[int] = set()
+        for status, schedules in counts.items():
+            if status in RunStatus.good():
+                self.filter(schedule__in=self._lock(schedules), failures_in_row__gt=0).update(failures_in_row=0)
+            elif status in RunStatus.bad():
+                paused |= self._add_failures(schedules)
+        return paused
+
+    def _lock(self, schedules: Iterable[int]) -> set[int]:
+        """Lock the rows of schedules in the order of their ids; return for which there are some."""
+        rows = self.filter(schedule__in=schedules).order_by("pk").select_for_update(no_key=True)
+        return set(rows.values_list("pk", flat=True))
+
+    def _add_failures(self, failures: Counter[int]) -> set[int]:
+        """Add to the failed runs in a row of schedules; return those that were paused for it."""
+        missing = sorted(failures.keys() - self._lock(failures))
+        self.bulk_create((ScheduleState(schedule_id=key) for key in missing), ignore_conflicts=True)
+        for number in set(failures.values()):
+            keys = [key for key, count in failures.items() if count == number]
+            self.filter(schedule__in=keys).update(failures_in_row=F("failures_in_row") + number)
+        too_many = self.filter(
+            schedule__in=failures,
+            schedule__paused_at__isnull=True,
+            failures_in_row__gte=F("schedule__pause_after_failures"),
         )
-        return True
+        paused = list(too_many.select_related("schedule").order_by("pk"))
+        for state in paused:
+            number = state.failures_in_row
+            sentence = ngettext("%(count)d run in a row failed", "%(count)d runs in a row failed", number)
+            state.schedule.pause(reason=sentence % {"count": number})
+        return {state.pk for state in paused}
 
 
 class ScheduleState(models.Model):

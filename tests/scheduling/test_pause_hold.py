@@ -109,7 +109,10 @@ def test_a_schedule_with_all_that_hangs_on_it_can_be_deleted_by_plain_sql() -> N
 
 def test_failed_runs_in_a_row_pause_a_schedule_that_asks_for_it() -> None:
     schedule = factories.schedule(pause_after_failures=2)
-    note = ScheduleState.objects.note_end
+
+    def note(run: Run) -> set[int]:
+        return ScheduleState.objects.note_ends([run])
+
     assert not note(failed(schedule))
     assert not note(failed(schedule, RunStatus.SUCCEEDED))
     assert not note(failed(schedule, RunStatus.TIMED_OUT))
@@ -125,9 +128,9 @@ def test_failed_runs_in_a_row_pause_a_schedule_that_asks_for_it() -> None:
 def test_failures_pause_nothing_unless_asked_for() -> None:
     schedule = factories.schedule()
     for _ in range(20):
-        assert not ScheduleState.objects.note_end(failed(schedule))
+        assert not ScheduleState.objects.note_ends([failed(schedule)])
     assert schedule.state.failures_in_row == 20
-    assert not ScheduleState.objects.note_end(factories.run(status=RunStatus.FAILED, finished_at=AT))
+    assert not ScheduleState.objects.note_ends([factories.run(status=RunStatus.FAILED, finished_at=AT)])
 
 
 def test_the_next_run_of_a_paused_schedule_comes_when_the_pause_is_over() -> None:

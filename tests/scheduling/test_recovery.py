@@ -16,9 +16,10 @@ from django.test.utils import CaptureQueriesContext
 
 from scheduling import recovery
 from scheduling.ends import Outcome, finish
-from scheduling.models import Cause, InstanceState, Run, RunStatus, SchedulerInstance
+from scheduling.models import Cause, InstanceState, Run, RunStatus, SchedulerInstance, ScheduleState
 from scheduling.models.instance import STALE_AFTER_SECONDS
 from scheduling.recovery import FENCE, recover
+from scheduling.retries import MAX_RECOVERIES
 from tests import factories
 from tests.scheduling.conftest import lives, wait_until
 
@@ -141,6 +142,26 @@ def test_recovery_takes_few_statements_for_hundreds_of_runs(me: SchedulerInstanc
 
     # SQLite inserts some 25 rows by a statement.
     assert statements(400) <= statements(10) + 400 / 25
+
+
+@pytest.mark.django_db
+def test_what_is_lost_again_and_again_takes_no_more_statements_for_many_runs_than_for_a_few(
+    me: SchedulerInstance,
+) -> None:
+    def statements(count: int) -> int:
+        schedules = [factories.schedule() for _ in range(count)]
+        Run.objects.bulk_create(Run.of(schedule, cause=Cause.SCHEDULE, scheduled_for=NOW) for schedule in schedules)
+        with CaptureQueriesContext(connection) as queries:
+            for _generation in range(1 + MAX_RECOVERIES):
+                values = {"status": RunStatus.RUNNING, "claim_token": "token", "started_at": NOW, "instance": dead()}
+                Run.objects.queued().update(**values)
+                assert len(recover(me, NOW)) == count
+        assert not Run.objects.active().exists()
+        assert ScheduleState.objects.filter(schedule__in=schedules, failures_in_row=1).count() == count
+        return len(queries)
+
+    # SQLite inserts some 25 rows by a statement.
+    assert statements(100) <= statements(10) + MAX_RECOVERIES * 100 / 25
 
 
 @pytest.fixture
