@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 LONGEST_WAIT_SECONDS = 1.0
 """Seconds after which the dispatcher looks again, bell or no bell."""
+WARMING_SECONDS = 0.1
+"""Seconds until it looks again while an executor is about to be ready."""
 RECOVERY_SECONDS = 5.0
 """Seconds between two looks for runs whose process has died."""
 
@@ -121,10 +123,11 @@ class Dispatcher(threading.Thread):
                 self._submit(executor, run)
             if in_full and not executor.free() and not executor.room():
                 runs.say_wait(executor.alias, executor.limit, now)
+        longest = WARMING_SECONDS if any(one.is_warming for one in self._executors) else LONGEST_WAIT_SECONDS
         due = runs.waiting_since(now)
         if due is None:
-            return LONGEST_WAIT_SECONDS
-        return min(LONGEST_WAIT_SECONDS, max(0.0, (due - timezone.now()).total_seconds()))
+            return longest
+        return min(longest, max(0.0, (due - timezone.now()).total_seconds()))
 
     def _submit(self, executor: Executor, run: Run) -> None:
         try:

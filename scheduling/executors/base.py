@@ -79,6 +79,11 @@ class Executor(ABC):
         """Return how many more runs fit."""
         return max(0, self.limit - len(self.running()))
 
+    @property
+    def is_warming(self) -> bool:
+        """Tell whether it takes no runs yet, but will soon."""
+        return False
+
     def room(self) -> int:
         """Return how many runs to claim now; an executor may claim ahead of its free places."""
         return self.free()

@@ -88,6 +88,7 @@ class ProcessExecutor(Executor):
         self._children: dict[int, Child] = {}
         self._wake_read, self._wake_write = self._context.Pipe(duplex=False)
         self._stopping = False
+        self._warm = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="children", daemon=True)
 
     def start(self) -> None:
@@ -102,6 +103,28 @@ class ProcessExecutor(Executor):
 
         ensure_running()
         self._watcher.start()
+        threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
+
+    @property
+    def is_warming(self) -> bool:
+        """Tell whether the forkserver still imports: whoever asked for a child now would wait, perhaps for seconds."""
+        return not self._warm.is_set()
+
+    def room(self) -> int:
+        """Return how many runs to claim now: none before the forkserver is ready."""
+        return 0 if self.is_warming else self.free()
+
+    def _warm_up(self) -> None:
+        """Wait until the forkserver has forked a first child, which does nothing."""
+        try:
+            first = self._context.Process(target=child.nothing, name="warm-up", daemon=True)
+            first.start()
+            first.join()
+        except (OSError, EOFError) as error:
+            # Each run that is submitted tries again, and says what it met.
+            logger.warning("The parent of child processes did not answer: %s", error)
+        finally:
+            self._warm.set()
 
     def submit(self, run: Run) -> None:
         """Begin to execute a claimed run in a child process; some 10 ms."""

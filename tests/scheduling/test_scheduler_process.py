@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psutil
 import pytest
@@ -164,7 +165,7 @@ def test_a_stop_lets_runs_end(start_scheduler: Start, number: int) -> None:
     run.refresh_from_db()
     assert (run.status, run.outcome) == (RunStatus.SUCCEEDED, "Slept well.")
     assert SchedulerInstance.objects.get().state == InstanceState.STOPPED
-    wait_until(lambda: not scheduler.survivors(), 10, "the end of all children")
+    wait_until(lambda: not scheduler.survivors(), 60, "the end of all children")
 
 
 @pytest.mark.parametrize("executor", ["threads", "processes"])
@@ -176,7 +177,7 @@ def test_a_stop_hands_back_what_does_not_end_in_time(start_scheduler: Start, exe
     run.refresh_from_db()
     assert (run.status, run.claim_token, run.finished_at) == (RunStatus.QUEUED, "", None)
     assert "Handed back" in run.wait_reason
-    wait_until(lambda: not scheduler.survivors(), 10, "the end of all children")
+    wait_until(lambda: not scheduler.survivors(), 60, "the end of all children")
     start_scheduler()
     wait_until(lambda: Run.objects.running().filter(pk=run.pk).exists(), what="the run starts again")
 
@@ -189,6 +190,22 @@ def test_runs_beyond_the_limit_wait_and_say_for_what(start_scheduler: Start) -> 
     wait_until(lambda: "free place" in Run.objects.get(pk=second.pk).waits_for())
     first.cancel()
     wait_until(lambda: Run.objects.filter(pk=second.pk, status=RunStatus.SUCCEEDED).exists())
+
+
+def test_runs_in_threads_begin_while_the_parent_of_child_processes_still_imports(
+    start_scheduler: Start, tmp_path: Path
+) -> None:
+    imported = tmp_path / "imported"
+    start_scheduler(NEWSS_TEST_IMPORT_WAITS_FOR=str(imported))
+    first, second = (
+        Run.objects.start(job="noop", parameters={}, cause=Cause.MANUAL, executor=executor)[0]
+        for executor in ("processes", "threads")
+    )
+    wait_until(lambda: Run.objects.succeeded().filter(pk=second.pk).exists(), what="the run in a thread")
+    first.refresh_from_db()
+    assert first.waits_for() == "Waits to be started by the scheduler."
+    imported.touch()
+    wait_until(lambda: Run.objects.succeeded().filter(pk=first.pk).exists(), what="the run in a child process")
 
 
 def test_the_execution_rows_of_django_apscheduler_go_on_being_written(start_scheduler: Start) -> None:
@@ -250,7 +267,7 @@ def test_a_sigterm_to_the_whole_group_still_lets_runs_end(start_scheduler: Start
     assert scheduler.process.wait(30) == 0
     run.refresh_from_db()
     assert (run.status, run.outcome) == (RunStatus.SUCCEEDED, "Slept well.")
-    wait_until(lambda: not scheduler.survivors(), 10, "the end of all children")
+    wait_until(lambda: not scheduler.survivors(), 60, "the end of all children")
 
 
 def test_a_database_that_goes_away_and_comes_back_is_survived(start_scheduler: Start, on_postgresql: bool) -> None:

@@ -20,7 +20,7 @@ class TextForm(JobForm):
     text = forms.CharField(required=False, initial="")
 
 
-@job("noop", label="Nothing")
+@job("noop", label="Nothing", preload=("tests.testjobs.slow_import",))
 def noop(context: RunContext) -> JobResult:
     return JobResult("Done.", summary={"done": 1})
 
