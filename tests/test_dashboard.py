@@ -88,6 +88,8 @@ def test_the_dashboard_costs_the_same_queries_whatever_there_is(admin_client: Cl
         return len(captured)
 
     factories.run(schedule=factories.schedule())
+    # What it keeps for a while is counted the first time only.
+    assert queries() > queries()
     few = queries()
     for _number in range(20):
         factories.run(schedule=factories.schedule())
@@ -156,6 +158,27 @@ def test_the_figures_compare_today_with_yesterday_by_now(admin_client: Client) -
     ended(RunStatus.SUCCEEDED, 23 * 60)
     runs = admin_client.get("/admin/").context["figures"][0]
     assert (runs.value, runs.detail, runs.change) == ("4", "33 % succeeded, 1 partial", "+3 against yesterday by now")
+
+
+def test_the_failing_sources_are_compared_with_yesterday_by_now(admin_client: Client) -> None:
+    now = timezone.now()
+    for number, (failures, statuses) in enumerate([(1, ["ok"]), (2, ["ok", "failed"]), (0, ["failed", "ok"]), (1, [])]):
+        source = Source.objects.create(
+            name=f"S{number}",
+            url=f"http://127.0.0.11/{number}",
+            consecutive_failures=failures,
+            last_failure_class="timeout" if failures else "",
+            last_polled_at=now,
+        )
+        for hours, status in zip((30, 26), statuses, strict=False):
+            failed = {"failure_class": "timeout", "error": "No answer in time."} if status == "failed" else {}
+            started_at = now - timedelta(hours=hours)
+            source.results.create(
+                run=factories.run(), source_name=source.name, status=status, started_at=started_at, **failed
+            )
+    healthy = admin_client.get("/admin/").context["figures"][2]
+    assert (healthy.value, healthy.detail, healthy.is_better) == ("1 of 4", "3 failing", False)
+    assert healthy.change == "+2 failing against yesterday by now"
 
 
 def test_the_median_lag_counts_from_due_time_and_jitter_to_the_start() -> None:

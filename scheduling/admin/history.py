@@ -1,4 +1,4 @@
-"""Who changed what: old and new values of a schedule in Django's own history, and an earlier version restored.
+"""Who changed what: old and new values of a row in Django's own history, and an earlier version of a schedule restored.
 
 Each save in the admin stores, beside Django's message, the values that it changed and all values after it. Changes made
 elsewhere (API, SQL) have no entry here.
@@ -7,13 +7,14 @@ elsewhere (API, SQL) have no entry here.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.contrib.admin.models import LogEntry
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
+from django.db.models import Model
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
@@ -24,12 +25,12 @@ HIDDEN = ("id", "created_at", "version", "paused_at", "paused_until", "paused_by
 """Fields that are no part of a version: pauses have their own steps."""
 
 
-def values_of(schedule: Schedule) -> dict[str, Any]:
-    """Return the values of a schedule as JSON can hold them."""
+def values_of(row: Model, names: Collection[str] | None = None) -> dict[str, Any]:
+    """Return the values of a row (of these fields, else of all that are part of a version) as JSON can hold them."""
     values = {
-        field.attname: getattr(schedule, field.attname)
-        for field in schedule._meta.concrete_fields
-        if field.name not in HIDDEN
+        field.attname: getattr(row, field.attname)
+        for field in row._meta.concrete_fields
+        if (field.name not in HIDDEN if names is None else field.name in names)
     }
     return dict(json.loads(json.dumps(values, cls=DjangoJSONEncoder)))
 
@@ -39,10 +40,9 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str
     return {name: [before.get(name), value] for name, value in after.items() if before.get(name) != value}
 
 
-def note(before: Mapping[str, Any], schedule: Schedule) -> dict[str, Any]:
-    """Return what is stored with the message of a save."""
-    after = values_of(schedule)
-    return {KEY: {"changes": differences(before, after) if before else {}, "values": after}}
+def note(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is stored with the message of a save: values before (none for a new row) and after it."""
+    return {KEY: {"changes": differences(before, after) if before else {}, "values": dict(after)}}
 
 
 def details(entry: LogEntry) -> dict[str, Any]:
@@ -55,13 +55,11 @@ def details(entry: LogEntry) -> dict[str, Any]:
     return dict(found[-1]) if found else {}
 
 
-def shown_changes(entry: LogEntry) -> list[tuple[str, str, str]]:
+def shown_changes(entry: LogEntry, model: type[Model]) -> list[tuple[str, str, str]]:
     """Return (field in words, old, new) of an entry."""
-    names = {field.attname: str(field.verbose_name) for field in Schedule._meta.concrete_fields}
+    names = {field.attname: str(field.verbose_name) for field in model._meta.concrete_fields}
     changes = details(entry).get("changes", {})
-    return [
-        (capfirst(names.get(name, name)), _shown(pair[0]), _shown(pair[1])) for name, pair in sorted(changes.items())
-    ]
+    return [(capfirst(names.get(name, name)), shown(pair[0]), shown(pair[1])) for name, pair in sorted(changes.items())]
 
 
 @transaction.atomic
@@ -86,7 +84,8 @@ def restore(schedule: Schedule, entry: LogEntry) -> dict[str, list[Any]]:
     return differences(before, values_of(locked))
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a value as the history shows it."""
     if value in (None, "", [], {}):
         return "–"
     if isinstance(value, bool):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
+from django.contrib.admin import ShowFacets
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -67,8 +68,9 @@ class AheadMixin(_Admin):
     """A list that may have millions of rows."""
 
     list_per_page = 50
-    # "All" may be millions.
+    # "All" may be millions, and counting what each choice of a filter would show reads all of them.
     list_max_show_all = 0
+    show_facets = ShowFacets.NEVER
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> HttpResponse | None:
         """Refuse to act on all that match where nobody was told how many those are."""

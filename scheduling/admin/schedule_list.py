@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -23,6 +22,7 @@ from django.views.decorators.http import require_POST
 
 from scheduling.admin import steps
 from scheduling.admin.base import back, person, require, tell_started, undo_button
+from scheduling.admin.edit_many import EditManyMixin
 from scheduling.admin.schedule_rows import (
     ORDERINGS,
     JobFilter,
@@ -40,7 +40,7 @@ from scheduling.models.schedule_queries import ScheduleQuerySet
 RUN = "scheduling.run_schedule"
 
 
-class ScheduleListAdmin(VersionsAdmin):
+class ScheduleListAdmin(EditManyMixin, VersionsAdmin):
     """The list of schedules."""
 
     list_display = ("title", "what", "recent", "last_result", "next_run", "switch", "buttons")
@@ -52,7 +52,15 @@ class ScheduleListAdmin(VersionsAdmin):
     ordering = ("name",)
     list_per_page = 25
     show_full_result_count = False
-    actions: Any = ("run_many", "enable_many", "disable_many", "pause_many", "resume_many", "duplicate_many")
+    actions: Any = (
+        "run_many",
+        "enable_many",
+        "disable_many",
+        "pause_many",
+        "resume_many",
+        "edit_many",
+        "duplicate_many",
+    )
     list_before_template = "scheduling/row_form.html"
 
     def get_urls(self) -> list[URLPattern]:
@@ -134,8 +142,9 @@ class ScheduleListAdmin(VersionsAdmin):
     @admin.action(description=_("Pause…"), permissions=["pause"])
     def pause_many(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> HttpResponse:
         """Ask for a reason and an end, then pause the chosen schedules."""
-        chosen = urlencode({"ids": ",".join(str(key) for key in queryset.values_list("pk", flat=True))})
-        return HttpResponseRedirect(f"{reverse('admin:scheduling_schedule_pause')}?{chosen}")
+        # An address has no room for thousands of keys.
+        request.session[steps.TO_PAUSE] = list(queryset.values_list("pk", flat=True))
+        return HttpResponseRedirect(f"{reverse('admin:scheduling_schedule_pause')}?ids=chosen")
 
     @admin.action(description=_("Resume"), permissions=["pause"])
     def resume_many(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:

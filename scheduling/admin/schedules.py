@@ -62,6 +62,19 @@ class ScheduleAdmin(ScheduleListAdmin):
     """Schedules."""
 
     form = ScheduleForm
+    edit_many_names = (
+        "enabled",
+        "trigger_kind",
+        "crontab",
+        "interval_seconds",
+        "timezone",
+        "blackout_times",
+        "blackout_dates",
+        "jitter_seconds",
+        "max_runs",
+        *HOW,
+        "description",
+    )
     inlines = (FollowUpInline,)
     autocomplete_fields = ("tags",)
     warn_unsaved_form = True

@@ -32,6 +32,9 @@ PAUSE = "scheduling.pause_schedule"
 HOLD = "scheduling.hold_everything"
 BACKFILL = "scheduling.add_backfill"
 RUN = "scheduling.run_schedule"
+TO_PAUSE = "newss_to_pause"
+"""Where the session keeps which schedules were chosen in the list to be paused."""
+NAMES_SHOWN = 20
 SETS_OF = 100
 """Among how many of the newest runs of a schedule other sets of parameters are looked for."""
 PREVIEW_ROWS = 200
@@ -102,9 +105,14 @@ def _page(request: HttpRequest, form: forms.BaseForm | None, **context: Any) -> 
 
 @require_http_methods(["GET", "POST"])
 def pause(request: HttpRequest) -> HttpResponse:
-    """Pause the schedules named in `ids` (primary keys with commas), with a reason and perhaps until a time."""
+    """Pause the schedules named in `ids`, with a reason and perhaps until a time.
+
+    Those are primary keys with commas, or `chosen` for those that were chosen in the list.
+    """
     require(request, PAUSE)
-    keys = [int(key) for key in request.GET.get("ids", "").split(",") if key.isdigit()]
+    asked = request.GET.get("ids", "")
+    named = [int(key) for key in asked.split(",") if key.isdecimal() and len(key) < 19]
+    keys = request.session.get(TO_PAUSE, []) if asked == "chosen" else named
     schedules = list(Schedule.objects.filter(pk__in=keys))
     if not schedules:
         raise Http404(_t("There is no such schedule."))
@@ -124,9 +132,12 @@ def pause(request: HttpRequest) -> HttpResponse:
         request,
         form,
         title=_t("Pause"),
-        names=[schedule.name for schedule in schedules],
+        names=[schedule.name for schedule in schedules[:NAMES_SHOWN]],
+        more_names=max(0, len(schedules) - NAMES_SHOWN),
         intro=_t("No due time becomes a run until it is resumed. What runs now goes on; it can still be run by hand."),
-        submit=_t("Pause"),
+        submit=ngettext("Pause %d schedule", "Pause %d schedules", len(schedules)) % len(schedules)
+        if len(schedules) > 1
+        else _t("Pause"),
     )
 
 

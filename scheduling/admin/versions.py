@@ -1,8 +1,8 @@
-"""The history of a schedule in the admin: what a save noted, the page that shows it, and *Restore this version*."""
+"""The history of a row in the admin: what a save noted, its page, and *Restore this version* of a schedule."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import messages
 from django.contrib.admin.models import LogEntry
@@ -19,39 +19,48 @@ from scheduling.admin import history
 from scheduling.admin.base import ListedAdmin, require
 from scheduling.models import Schedule
 
+if TYPE_CHECKING:
+    from django.contrib.admin.options import ModelAdmin
+
+    _Admin = ModelAdmin[Any]
+else:
+    _Admin = object
+
 CHANGE = "scheduling.change_schedule"
 
 
-class VersionsAdmin(ListedAdmin):
-    """Notes each save with old and new values, and restores an earlier version."""
+class HistoryMixin(_Admin):
+    """Notes each save with old and new values, and shows them in the history."""
 
-    def get_urls(self) -> list[URLPattern]:
-        """Add the address of the button that restores."""
-        view = self.admin_site.admin_view(self.restore_view)
-        address = "<int:schedule_id>/restore/<int:entry_id>/"
-        return [path(address, view, name="scheduling_schedule_restore"), *super().get_urls()]
+    object_history_template: ClassVar[Any] = "admin/scheduling/object_history.html"
+    #: The fields that the history is about; None: all that a person may change.
+    history_fields: ClassVar[tuple[str, ...] | None] = None
+
+    def history_values(self, row: Any) -> dict[str, Any]:
+        """Return the values of a row that the history keeps; nothing secret may be among them."""
+        return history.values_of(row, self.history_fields)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """Return the row, and remember its values, so that a save can note what it changed."""
-        schedule: Any = super().get_object(request, object_id, from_field)
-        if schedule is not None:
-            schedule.values_before = history.values_of(schedule)
-        return schedule
+        row: Any = super().get_object(request, object_id, from_field)
+        if row is not None:
+            row.values_before = self.history_values(row)
+        return row
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """Note the first version with Django's message."""
-        return super().log_addition(request, obj, [*message, history.note({}, obj)])
+        return super().log_addition(request, obj, [*message, history.note({}, self.history_values(obj))])
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """Note old and new values and the version with Django's message; plain words stay as they are."""
+        """Note old and new values with Django's message; plain words stay as they are."""
         if isinstance(message, list):
-            message = [*message, history.note(getattr(obj, "values_before", {}), obj)]
+            message = [*message, history.note(getattr(obj, "values_before", {}), self.history_values(obj))]
         return super().log_change(request, obj, message)
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show who changed what, the newest first, with the versions that can be restored."""
+        """Show who changed what, the newest first."""
         answer: Any = super().history_view(request, object_id, extra_context)
         if getattr(answer, "context_data", None) is None:
             return answer  # type: ignore[no-any-return]
@@ -59,13 +68,29 @@ class VersionsAdmin(ListedAdmin):
         answer.context_data["versions"] = [
             {
                 "entry": entry,
-                "changes": history.shown_changes(entry),
+                "changes": history.shown_changes(entry, self.model),
                 "restorable": number > 0 and bool(history.details(entry)),
             }
             for number, entry in enumerate(entries)
         ]
-        answer.context_data["can_restore"] = request.user.has_perm(CHANGE)
         return answer  # type: ignore[no-any-return]
+
+
+class VersionsAdmin(HistoryMixin, ListedAdmin):
+    """Restores an earlier version."""
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the address of the button that restores."""
+        view = self.admin_site.admin_view(self.restore_view)
+        address = "<int:schedule_id>/restore/<int:entry_id>/"
+        return [path(address, view, name="scheduling_schedule_restore"), *super().get_urls()]
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show who changed what, and the versions that can be restored."""
+        context = {"can_restore": request.user.has_perm(CHANGE), **(extra_context or {})}
+        return super().history_view(request, object_id, context)
 
     @method_decorator(require_POST)
     def restore_view(self, request: HttpRequest, schedule_id: int, entry_id: int) -> HttpResponse:
@@ -75,13 +100,14 @@ class VersionsAdmin(ListedAdmin):
         entries = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(Schedule))
         entry = get_object_or_404(entries, pk=entry_id, object_id=str(schedule_id))
         try:
-            before = history.values_of(schedule)
+            before = self.history_values(schedule)
             history.restore(schedule, entry)
         except ValidationError as error:
             self.message_user(request, _t("Not restored: %s") % " ".join(error.messages), messages.ERROR)
             return HttpResponseRedirect(reverse("admin:scheduling_schedule_history", args=[schedule_id]))
         schedule.refresh_from_db()
         message = {"changed": {"name": _t("earlier version"), "object": str(entry.action_time.date()), "fields": []}}
-        super().log_change(request, schedule, [message, history.note(before, schedule)])
+        schedule.values_before = before  # type: ignore[attr-defined]
+        self.log_change(request, schedule, [message])
         self.message_user(request, _t("The version is restored."), messages.SUCCESS)
         return HttpResponseRedirect(schedule.get_absolute_url())

@@ -21,15 +21,25 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import action as page_action
 
+from scheduling.admin.edit_many import EditManyMixin
 from scheduling.admin.paging import QuietChangeList
+from scheduling.admin.versions import HistoryMixin
 from scheduling.display import clock_html
 from scheduling.models import Cause
 from scheduling.said import said
+from scrapers import secrets as stored_secrets
 from scrapers.admin import opml, show
 from scrapers.admin.base import NewsAdmin
 from scrapers.admin.level import settings_html
 from scrapers.admin.source_filters import FILTERS
-from scrapers.admin.source_form import SourceForm, option_names, setting_names
+from scrapers.admin.source_form import (
+    EDITABLE_SETTINGS,
+    POLLING_FIELDS,
+    SETTING,
+    SourceForm,
+    option_names,
+    setting_names,
+)
 from scrapers.admin.source_rows import SourceRow, rows_for
 from scrapers.admin.source_start import StartMixin
 from scrapers.jobs import poll_now
@@ -66,7 +76,7 @@ def _row(source: Any) -> SourceRow:
 
 
 @admin.register(Source)
-class SourceAdmin(StartMixin, NewsAdmin):
+class SourceAdmin(StartMixin, EditManyMixin, HistoryMixin, NewsAdmin):
     """Sources: list, form, and the ways to poll them at once."""
 
     form = SourceForm
@@ -86,7 +96,9 @@ class SourceAdmin(StartMixin, NewsAdmin):
     search_help_text = _("Name or address")
     ordering = ("name",)
     autocomplete_fields = ("tags",)
-    actions = ("enable", "disable", "poll", "resume")
+    actions = ("enable", "disable", "poll", "resume", "edit_many")
+    edit_many_names = ("enabled", *POLLING_FIELDS, *EDITABLE_SETTINGS)
+    history_fields = ("name", "url", "kind", "enabled", "options", "settings", *POLLING_FIELDS)
     actions_list: ClassVar[Sequence[str]] = ["retry_failing", "import_opml", "export_opml"]
     fieldsets = (
         (None, {"fields": ("name", "url", "kind", "tags", "enabled")}),
@@ -222,6 +234,26 @@ class SourceAdmin(StartMixin, NewsAdmin):
             _t("Poll %(source)s now") % {"source": source.name},
             _t("Poll now"),
         )
+
+    # -- History and *Edit many* --------------------------------------------------------------------------------------
+
+    def history_values(self, row: Source) -> dict[str, Any]:
+        """Return the values that the history keeps, secrets masked."""
+        return dict(stored_secrets.without_secrets(super().history_values(row)))
+
+    def edit_many_value(self, row: Source, name: str) -> Any:
+        """Return what a field or a setting is for this source alone."""
+        setting = name.removeprefix(f"{SETTING}-")
+        return getattr(row, name) if setting == name else row.settings.get(setting)
+
+    def edit_many_set(self, row: Source, name: str, value: Any) -> str:
+        """Give the source a value, or a setting of its own (an empty one: it is inherited again)."""
+        setting = name.removeprefix(f"{SETTING}-")
+        if setting == name:
+            return super().edit_many_set(row, name, value)
+        others = {key: kept for key, kept in row.settings.items() if key != setting}
+        row.settings = others if value in (None, "", [], {}) else {**others, setting: value}
+        return "settings"
 
     # -- Actions ------------------------------------------------------------------------------------------------------
 

@@ -34,6 +34,13 @@ POLLING_FIELDS = (
     "forbidden_is_busy",
 )
 
+EDITABLE_SETTINGS = tuple(
+    f"{SETTING}-{setting.name}"
+    for setting in SETTINGS.values()
+    if not isinstance(setting.field(), SecretPairsField | ProxyField)
+)
+"""The settings that can be changed in many sources at once: those that hold no secret."""
+
 if TYPE_CHECKING:
     _SourceModelForm = forms.ModelForm[Source]
     _LevelModelForm = forms.ModelForm[SettingsLevel]

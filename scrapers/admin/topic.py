@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from scheduling.admin.versions import HistoryMixin
 from scrapers import topics
 from scrapers.admin import show
 from scrapers.admin.article import export_links
@@ -27,7 +28,7 @@ SHOWN = 10
 
 
 @admin.register(Topic)
-class TopicAdmin(NewsAdmin):
+class TopicAdmin(HistoryMixin, NewsAdmin):
     """Topics."""
 
     list_display = ("name", "query", "enabled", "marked")
@@ -38,6 +39,7 @@ class TopicAdmin(NewsAdmin):
     change_form_template = "admin/scrapers/change_form.html"
     change_form_outer_before_template = "scrapers/admin/topic_before.html"
     change_form_outer_after_template = "scrapers/admin/topic_after.html"
+    history_fields = ("name", "query", "enabled")
     empty_title = _("No topic yet")
     empty_text = _("A topic is a query that is kept: it marks the articles that match, also those that come later.")
 

@@ -169,6 +169,14 @@
     form.addEventListener("change", soon);
   }
 
+  // *Edit many*: a field that is changed is a field to change.
+  function tickWhatIsChanged(form) {
+    form.addEventListener("change", (event) => {
+      const box = event.target.closest(".newss-edit-line")?.querySelector("[name=chosen]");
+      if (box && box !== event.target) box.checked = true;
+    });
+  }
+
   // Select2's search boxes have no name of their own: they take that of their field.
   function nameSearchBoxes() {
     document.querySelectorAll(".select2-search__field:not([aria-label])").forEach((box) => {
@@ -185,6 +193,7 @@
     setInterval(() => document.hidden || refreshRelative(document), 1000);
     document.querySelectorAll("[data-newss-live]").forEach(live);
     document.querySelectorAll("[data-newss-preview]").forEach(scheduleForm);
+    document.querySelectorAll(".newss-edit-many").forEach(tickWhatIsChanged);
     document.addEventListener("click", (event) => {
       const button = event.target.closest(".newss-switch");
       if (button && button.form) {

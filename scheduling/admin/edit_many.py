@@ -1,0 +1,205 @@
+"""*Edit many*: chosen fields of many rows changed at once.
+
+1. The list's action opens the form: every field with a box before it; only fields whose box is ticked are changed.
+2. *Preview* judges what was typed and shows, for each row, old and new values.
+3. *Change N* does it in one transaction, each row judged as its own form would, with an entry in its history. One row
+   that refuses, and nothing is changed.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+from unfold.widgets import UnfoldAdminSelect2MultipleWidget
+
+from scheduling.admin.history import shown
+from scheduling.models import Tag
+
+if TYPE_CHECKING:
+    from django.contrib.admin.options import ModelAdmin
+
+    _Admin = ModelAdmin[Any]
+else:
+    _Admin = object
+
+MOST = 1_000
+"""So many rows are changed at once at most: each is judged by itself."""
+ROWS_SHOWN = 100
+"""So many rows the preview lists."""
+ADD_TAGS, REMOVE_TAGS = "add_tags", "remove_tags"
+
+
+class EditManyForm(forms.Form):
+    """The fields that can be changed in many rows, of which `chosen` are."""
+
+    def __init__(self, fields: dict[str, forms.Field], data: Any = None) -> None:
+        super().__init__(data, prefix="edit", label_suffix="")
+        self.fields = copy.deepcopy(fields)
+        asked = data.getlist("chosen") if data is not None else []
+        self.chosen = [name for name in self.fields if name in asked]
+
+    def full_clean(self) -> None:
+        """Judge only what is chosen; what was typed elsewhere stays as it is."""
+        shown_fields, self.fields = self.fields, {name: self.fields[name] for name in self.chosen}
+        try:
+            super().full_clean()
+        finally:
+            self.fields = shown_fields
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a form that chooses nothing."""
+        if not self.chosen:
+            raise ValidationError(_t("Tick the fields to change."))
+        return super().clean() or {}
+
+    def lines(self) -> Iterable[dict[str, Any]]:
+        """Return each field with whether it is chosen."""
+        return [{"field": self[name], "name": name, "chosen": name in self.chosen} for name in self.fields]
+
+
+class EditManyMixin(_Admin):
+    """The action *Edit many…* for the fields in `edit_many_names`."""
+
+    edit_many_names: ClassVar[Sequence[str]] = ()
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the address of the form."""
+        view = self.admin_site.admin_view(self.edit_many_view)
+        return [path("edit-many/", view, name=self._edit_many_name()), *super().get_urls()]
+
+    @admin.action(description=_("Edit many…"), permissions=["change"])
+    def edit_many(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """Open the form for the chosen rows."""
+        keys = list(queryset.values_list("pk", flat=True)[: MOST + 1])
+        if len(keys) > MOST:
+            text = _t("At most %(number)d can be changed at once. Narrow the list by its filters first.")
+            self.message_user(request, text % {"number": MOST}, messages.WARNING)
+            return None
+        return self._edit_many_page(request, EditManyForm(self._edit_many_fields(request)), keys)
+
+    @method_decorator(require_POST)
+    def edit_many_view(self, request: HttpRequest) -> HttpResponse:
+        """Show what would be changed in the rows that `ids` names, or change it."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        keys = [int(key) for key in request.POST.get("ids", "").split(",") if key.isdecimal() and len(key) < 19][:MOST]
+        form = EditManyForm(self._edit_many_fields(request), request.POST)
+        if form.is_valid() and "_apply" in request.POST:
+            count = self._apply(request, form, keys)
+            if count is not None:
+                text = ngettext("%(number)d %(name)s is changed.", "%(number)d %(name)s are changed.", count)
+                name = self.opts.verbose_name if count == 1 else self.opts.verbose_name_plural
+                self.message_user(request, text % {"number": count, "name": name}, messages.SUCCESS)
+                return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
+        return self._edit_many_page(request, form, keys)
+
+    # -- What a model's own admin may say otherwise --------------------------------------------------------------------
+
+    def edit_many_value(self, row: Any, name: str) -> Any:
+        """Return what a field of the form is in a row."""
+        return getattr(row, name)
+
+    def edit_many_set(self, row: Any, name: str, value: Any) -> str:
+        """Give a row a value; return the column to save."""
+        setattr(row, name, value)
+        return name
+
+    # -- Helpers -------------------------------------------------------------------------------------------------------
+
+    def _edit_many_name(self) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_edit_many"
+
+    def _edit_many_fields(self, request: HttpRequest) -> dict[str, forms.Field]:
+        known = self.get_form(request, None, change=True).base_fields
+        fields = {name: known[name] for name in self.edit_many_names if name in known}
+        for name, label in ((ADD_TAGS, _("Add tags")), (REMOVE_TAGS, _("Take away tags"))):
+            fields[name] = forms.ModelMultipleChoiceField(
+                Tag.objects.all(), label=label, widget=UnfoldAdminSelect2MultipleWidget
+            )
+        return fields
+
+    def _edit_many_page(self, request: HttpRequest, form: EditManyForm, keys: list[int]) -> HttpResponse:
+        rows = list(self.model._default_manager.filter(pk__in=keys).order_by("name"))
+        valid = form.is_bound and form.is_valid()
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _t("Edit many"),
+            "form": form,
+            "media": self.media + form.media,
+            "ids": ",".join(str(row.pk) for row in rows),
+            "rows": rows[:ROWS_SHOWN],
+            "more": max(0, len(rows) - ROWS_SHOWN),
+            "count": len(rows),
+            "changes": [(row, self._changes(row, form)) for row in rows[:ROWS_SHOWN]] if valid else None,
+            "action": reverse(f"admin:{self._edit_many_name()}"),
+            "back": reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"),
+        }
+        return TemplateResponse(request, "scheduling/edit_many.html", context)
+
+    def _changes(self, row: Any, form: EditManyForm) -> list[tuple[str, str, str]]:
+        """Return (field in words, old, new) of what would differ in a row."""
+        found = []
+        for name in form.chosen:
+            field, new = form.fields[name], form.cleaned_data[name]
+            if name in (ADD_TAGS, REMOVE_TAGS):
+                found.append((str(field.label), "", ", ".join(str(tag) for tag in new)))
+            elif (old := self.edit_many_value(row, name)) != new:
+                found.append((capfirst(str(field.label or name)), _in_words(field, old), _in_words(field, new)))
+        return found
+
+    def _apply(self, request: HttpRequest, form: EditManyForm, keys: list[int]) -> int | None:
+        """Change the rows and return how many differed; None, with messages on the form, where one refuses."""
+        refused: list[str] = []
+        changed = 0
+        with transaction.atomic():
+            for row in self.model._default_manager.select_for_update().filter(pk__in=keys).order_by("pk"):
+                if not self._changes(row, form):
+                    continue
+                try:
+                    self._change(request, row, form)
+                except ValidationError as error:
+                    refused.append(f"{row}: {' '.join(error.messages)}")
+                changed += 1
+            if refused:
+                transaction.set_rollback(True)
+        for text in refused[:10]:
+            form.add_error(None, text)
+        return None if refused else changed
+
+    def _change(self, request: HttpRequest, row: Any, form: EditManyForm) -> None:
+        row.values_before = self.history_values(row)  # type: ignore[attr-defined]
+        columns = {
+            self.edit_many_set(row, name, form.cleaned_data[name])
+            for name in form.chosen
+            if name not in (ADD_TAGS, REMOVE_TAGS)
+        }
+        if columns:
+            row.full_clean()
+            # What the scheduler and runs write to the row meanwhile stays theirs.
+            row.save(update_fields=columns)
+        row.tags.add(*form.cleaned_data.get(ADD_TAGS, ()))
+        row.tags.remove(*form.cleaned_data.get(REMOVE_TAGS, ()))
+        labels = [str(form.fields[name].label or name) for name in form.chosen]
+        self.log_change(request, row, [{"changed": {"fields": labels}}])
+
+
+def _in_words(field: forms.Field, value: Any) -> str:
+    choices = dict(getattr(field, "choices", ()))
+    return str(choices[value]) if not isinstance(value, list | dict) and value in choices else shown(value)
