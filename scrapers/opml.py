@@ -25,6 +25,7 @@ from lxml import etree
 
 from scheduling.models import Tag
 from scrapers.models import Source
+from scrapers.portable import POLLING_FIELDS, SOURCE_FIELDS, fill, plain, to_be_typed, without_masks
 from scrapers.secrets import without_secrets, without_tokens
 
 NAMESPACE = "urn:newss:opml"
@@ -56,15 +57,19 @@ class Outline:
     kind: str = "feed"
     enabled: bool = True
     options: dict[str, object] = field(default_factory=dict)
+    settings: dict[str, object] = field(default_factory=dict)
+    #: How it is polled: fields of the source by name, where they are not at their default.
+    polling: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Line:
-    """What became of one outline, for the report; `why` is empty for one that was imported."""
+    """What became of one outline, for the report: `why` it was not imported, or what is `todo` where it was."""
 
     name: str
     url: str
     why: str = ""
+    todo: str = ""
 
 
 @dataclass
@@ -157,6 +162,8 @@ def _outline(element: ET.Element, name: str, url: str, folders: tuple[str, ...])
         kind=element.get(f"{{{NAMESPACE}}}kind", "feed"),
         enabled=element.get(f"{{{NAMESPACE}}}enabled", "yes") != "no",
         options=_own(element, "options", dict),
+        settings=_own(element, "settings", dict),
+        polling=_own(element, "polling", dict),
     )
 
 
@@ -188,37 +195,44 @@ def import_outlines(outlines: Iterable[Outline]) -> Report:
             report.known.append(Line(outline.name, url, _t("There is already a source with this address.")))
             wanted.setdefault(url, []).extend(outline.tags)
             continue
-        source = Source(
-            name=free_name(outline.name, url, names),
-            url=outline.url.strip(),
-            kind=outline.kind,
-            enabled=outline.enabled,
-            options=outline.options,
-        )
         try:
-            source.clean_fields()
-            source.clean()
+            source, missing = _source(outline, free_name(outline.name, url, names))
         except ValidationError as error:
             report.refused.append(Line(outline.name, url, " ".join(error.messages)))
             continue
         names.add(source.name)
         new[url] = source
         wanted.setdefault(url, []).extend(outline.tags)
-        report.added.append(Line(source.name, url))
+        report.added.append(Line(source.name, url, todo=to_be_typed(missing)))
     Source.objects.bulk_create(new.values(), batch_size=500)
     _tag({url: source.pk for url, source in new.items()} | known, wanted)
     return report
 
 
+def _source(outline: Outline, name: str) -> tuple[Source, list[str]]:
+    """Return the source of an outline, judged and not saved, and what of it is a secret that did not come along.
+
+    Raises `ValidationError`.
+    """
+    options, missing = without_masks(outline.options, {})
+    settings, more = without_masks(outline.settings, {})
+    source = Source()
+    given = {"name": name, "url": outline.url.strip(), "kind": outline.kind, "enabled": outline.enabled}
+    fill(source, {**outline.polling, **given, "options": options, "settings": settings}, SOURCE_FIELDS)
+    source.clean_fields()
+    source.clean()
+    return source, [*missing, *more]
+
+
 def free_name(name: str, url: str, taken: Container[str] | None = None) -> str:
     """Return a name that no source has: the host behind it, then a number; `taken` are the names that there are."""
-    base = name[: NAME_LENGTH - 60]
+    name, base = name[:NAME_LENGTH], name[: NAME_LENGTH - 60]
     if taken is None:
         taken = set(Source.objects.filter(name__startswith=base).values_list("name", flat=True))
-    if base not in taken:
-        return base
+    if name not in taken:
+        return name
     host = (urlsplit(url).hostname or "")[:50] if "[" not in url else ""
-    candidate = f"{base} ({host})" if host else base
+    candidate = f"{base} ({host})" if host else f"{base} (2)"
     number = 2
     while candidate in taken:
         candidate = f"{base} ({host} {number})" if host else f"{base} ({number})"
@@ -246,7 +260,7 @@ def write(sources: Iterable[Source]) -> bytes:
     """Return sources (with their tags prefetched) as an OPML 2.0 file: each once, in the folder of its first tag.
 
     `category` holds all tags for others; attributes of our own hold them exactly, with the kind, its options and
-    whether it is enabled.
+    settings (secrets masked), how it is polled, and whether it is enabled.
     """
     root = ET.Element("opml", version="2.0")
     head = ET.SubElement(root, "head")
@@ -268,8 +282,10 @@ def write(sources: Iterable[Source]) -> bytes:
             outline.set("category", _printable(",".join(f"/{tag}" for tag in tags)))
             outline.set(f"{{{NAMESPACE}}}tags", json.dumps(tags))
         outline.set(f"{{{NAMESPACE}}}kind", source.kind)
-        if source.options:
-            outline.set(f"{{{NAMESPACE}}}options", json.dumps(without_secrets(source.options), sort_keys=True))
+        own = {"options": source.options, "settings": source.settings, "polling": plain(source, POLLING_FIELDS)}
+        for word, values in own.items():
+            if values:
+                outline.set(f"{{{NAMESPACE}}}{word}", json.dumps(without_secrets(values), sort_keys=True))
         if not source.enabled:
             outline.set(f"{{{NAMESPACE}}}enabled", "no")
     ET.indent(root)

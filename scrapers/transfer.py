@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
 from enum import StrEnum
 from functools import partial
 from typing import Any, TypeVar
@@ -24,10 +23,10 @@ from scheduling.jobs import UnknownJob, registry
 from scheduling.models import FollowUp, Schedule, Tag
 from scrapers import topics
 from scrapers.models import SettingsLevel, Source, Topic
-from scrapers.secrets import MASK, without_secrets
+from scrapers.portable import SOURCE_FIELDS, fields_of, fill, plain, to_be_typed, without_masks
+from scrapers.secrets import without_secrets
 
 VERSION = 1
-SOURCE_FIELDS = ("name", "url", "kind", "options", "settings", "enabled")
 TOPIC_FIELDS = ("name", "query", "enabled")
 LEVEL_FIELDS = ("position", "values")
 #: What somebody did to a schedule for a while is no part of what it is.
@@ -65,13 +64,9 @@ class Line:
     todo: str = ""
 
 
-def schedule_fields() -> list[str]:
+def schedule_fields() -> tuple[str, ...]:
     """Return the names of the fields of a schedule that a file holds."""
-    return [
-        field.name
-        for field in Schedule._meta.concrete_fields
-        if field.editable and not field.primary_key and field.name not in SCHEDULE_STATE
-    ]
+    return fields_of(Schedule, leave_out=SCHEDULE_STATE)
 
 
 def dump() -> dict[str, Any]:
@@ -81,7 +76,7 @@ def dump() -> dict[str, Any]:
         "newss": VERSION,
         "inherited_settings": [_level(level) for level in SettingsLevel.objects.by_strength()],
         "sources": [_source(source) for source in Source.objects.order_by("name").prefetch_related("tags")],
-        "topics": [_plain(topic, TOPIC_FIELDS) for topic in Topic.objects.order_by("name")],
+        "topics": [plain(topic, TOPIC_FIELDS) for topic in Topic.objects.order_by("name")],
         "schedules": [_schedule(schedule) for schedule in Schedule.objects.order_by("name").prefetch_related("tags")],
         "follow_ups": sorted(
             ({"after": one.predecessor.name, "schedule": one.successor.name, "on": one.on} for one in follow_ups),
@@ -144,27 +139,16 @@ def load(data: Mapping[str, Any], *, dry_run: bool = False, skip_refused: bool =
     return lines
 
 
-def _plain(row: models.Model, names: Iterable[str]) -> dict[str, Any]:
-    """Return the fields of a row that are not at their default, as JSON has them; its name in any case."""
-    found = {}
-    for name in names:
-        field = row._meta.get_field(name)
-        value = getattr(row, name)
-        if name in ("name", "timezone") or value != field.get_default():  # type: ignore[union-attr]
-            found[name] = value.isoformat() if isinstance(value, datetime | date | time) else value
-    return found
-
-
 def _level(level: SettingsLevel) -> dict[str, Any]:
-    return {"tag": level.tag.name if level.tag else None, **_plain(level, LEVEL_FIELDS)}
+    return {"tag": level.tag.name if level.tag else None, **plain(level, LEVEL_FIELDS)}
 
 
 def _source(source: Source) -> dict[str, Any]:
-    return _plain(source, SOURCE_FIELDS) | _tags(source)
+    return plain(source, SOURCE_FIELDS) | _tags(source)
 
 
 def _schedule(schedule: Schedule) -> dict[str, Any]:
-    found = _plain(schedule, schedule_fields())
+    found = plain(schedule, schedule_fields())
     return found | {"parameters": _named(schedule.job, schedule.parameters)} | _tags(schedule)
 
 
@@ -212,7 +196,7 @@ def _load_level(entry: Mapping[str, Any]) -> Line:
     _check(entry, ("tag", *LEVEL_FIELDS))
     tag = _tag_rows([str(entry["tag"])])[0] if entry.get("tag") else None
     level = SettingsLevel.objects.filter(tag=tag).first() or SettingsLevel(tag=tag)
-    values, missing = _without_masks(entry.get("values", {}), level.values)
+    values, missing = without_masks(entry.get("values", {}), level.values)
     return _save(
         "inherited_settings", level, {**entry, "tag": tag, "values": values}, LEVEL_FIELDS, _level, missing=missing
     )
@@ -224,8 +208,8 @@ def _load_source(entry: Mapping[str, Any]) -> Line:
         Source.objects.filter(url=entry.get("url")).first() or Source.objects.filter(name=entry.get("name")).first()
     )
     source = source or Source()
-    settings, missing = _without_masks(entry.get("settings", {}), source.settings)
-    options, more = _without_masks(entry.get("options", {}), source.options)
+    settings, missing = without_masks(entry.get("settings", {}), source.settings)
+    options, more = without_masks(entry.get("options", {}), source.options)
     values = {**entry, "settings": settings, "options": options}
     return _save("sources", source, values, SOURCE_FIELDS, _source, missing=[*missing, *more])
 
@@ -233,7 +217,7 @@ def _load_source(entry: Mapping[str, Any]) -> Line:
 def _load_topic(entry: Mapping[str, Any]) -> Line:
     _check(entry, TOPIC_FIELDS)
     topic = Topic.objects.filter(name=entry.get("name")).first() or Topic()
-    line = _save("topics", topic, entry, TOPIC_FIELDS, partial(_plain, names=TOPIC_FIELDS))
+    line = _save("topics", topic, entry, TOPIC_FIELDS, partial(plain, names=TOPIC_FIELDS))
     if line.fate in (Fate.NEW, Fate.CHANGED):
         topics.apply(topic)
     return line
@@ -270,20 +254,15 @@ def _save(
     row: M,
     entry: Mapping[str, Any],
     names: Sequence[str],
-    plain: Callable[[M], dict[str, Any]],
+    as_plain: Callable[[M], dict[str, Any]],
     *,
     missing: Sequence[str] = (),
 ) -> Line:
     """Give a row the entry's values, the default for what it does not name, and save it if that changes anything."""
-    before = plain(row) if row.pk else None
-    for name in names:
-        field = row._meta.get_field(name)
-        value = entry[name] if name in entry else field.get_default()  # type: ignore[union-attr]
-        if isinstance(field, models.CharField | models.TextField) and not isinstance(value, str):
-            raise ValidationError({name: [_("Give a text.")]})
-        setattr(row, name, value)
+    before = as_plain(row) if row.pk else None
+    fill(row, entry, names)
     row.full_clean()
-    fate = Fate.NEW if before is None else Fate.SAME if before == plain(row) else Fate.CHANGED
+    fate = Fate.NEW if before is None else Fate.SAME if before == as_plain(row) else Fate.CHANGED
     if fate is not Fate.SAME:
         row.save()
     if isinstance(row, Source | Schedule):
@@ -291,8 +270,7 @@ def _save(
         if set(tags) != set(row.tags.all()):
             row.tags.set(tags)
             fate = Fate.CHANGED if fate is Fate.SAME else fate
-    todo = _("Secrets to be typed: %s.") % ", ".join(missing) if missing else ""
-    return Line(section, str(row), fate, todo=todo)
+    return Line(section, str(row), fate, todo=to_be_typed(missing))
 
 
 def _check(entry: Mapping[str, Any], known: Sequence[str]) -> None:
@@ -317,10 +295,3 @@ def _tag_rows(names: Iterable[str]) -> list[Tag]:
             tag.save()
         rows.append(tag)
     return rows
-
-
-def _without_masks(values: Mapping[str, Any], stored: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return settings without those whose secret is masked and not stored here, and their names."""
-    masked = [name for name, value in values.items() if MASK in json.dumps(value, ensure_ascii=False, default=str)]
-    missing = [name for name in masked if name not in stored]
-    return {name: value for name, value in values.items() if name not in missing}, missing

@@ -152,7 +152,7 @@ class Trial:
         return ", ".join(
             f"{getattr(self.result, name)} {self.result._meta.get_field(name).verbose_name}"  # type: ignore[union-attr]
             for name in self.result.COUNTERS
-            if name != "new" and getattr(self.result, name)
+            if name not in ("new", "over_limit") and getattr(self.result, name)
         )
 
 

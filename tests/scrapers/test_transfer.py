@@ -29,7 +29,9 @@ def installation() -> None:
     settings = clean_settings({"headers": HEADERS, "exclude": "sport"})
     courier = make_source("The “Courier”", settings=settings)
     courier.tags.add(daily, odd)
-    make_source("Upland", enabled=False)
+    polling = {"pace": "interval", "interval_minutes": 90, "heed_ttl": False, "forbidden_is_busy": True}
+    hours = {"active_from": time(6), "active_until": time(22, 30), "active_zone": "Europe/Berlin"}
+    make_source("Upland", enabled=False, **polling, **hours)
     Topic.objects.create(name="Water", query='flood OR "high water"')
     parameters = {"sources": [courier.pk], "tags": [odd.pk], "query": "a -b", "limit": 5}
     morning = factories.schedule(
@@ -78,6 +80,17 @@ def test_everything_arrives_as_it_was(form: str, installation: None) -> None:
     assert schedule.parameters["tags"] == [Tag.objects.get(name="42").pk]
     assert (schedule.calendar_at, schedule.calendar_first_day) == (time(6, 30), date(2026, 11, 2))
     assert schedule.start_at == datetime(2026, 11, 1, 12, tzinfo=UTC)
+    upland = Source.objects.get(name="Upland")
+    assert (upland.pace, upland.interval_minutes, upland.active_until) == ("interval", 90, time(22, 30))
+
+
+def test_a_file_holds_every_field_that_a_person_sets_of_a_source(installation: None) -> None:
+    """What a new field of `Source` is called must not have to be written down a second time."""
+    shown = next(source for source in dump()["sources"] if source["name"] == "Upland")
+    unset = {"options", "settings", "kind"}
+    assert set(shown) | unset == {
+        field.name for field in Source._meta.concrete_fields if field.editable and not field.primary_key
+    }
 
 
 def test_an_import_into_the_same_installation_changes_nothing_and_keeps_its_secrets(installation: None) -> None:

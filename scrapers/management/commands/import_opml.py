@@ -36,6 +36,9 @@ class Command(BaseCommand):
         for word, lines in (("refused", report.refused), ("known", report.known)):
             for line in lines:
                 self.stdout.write(f"{word}: {line.name} {line.url}: {line.why}")
+        for line in report.added:
+            if line.todo:
+                self.stdout.write(f"{line.name} {line.url}: {line.todo}")
         would = "would be " if dry_run else ""
         self.stdout.write(
             f"{len(report.added)} {would}added, {len(report.known)} known, {len(report.refused)} refused."
