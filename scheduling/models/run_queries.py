@@ -24,16 +24,20 @@ class RunQuerySet(models.QuerySet["Run"]):
     """Conditions on runs, and their creation by hand (those of due schedules: `scheduling.fires`)."""
 
     def active(self) -> RunQuerySet:
-        """Keep the runs that have not ended."""
-        return self.filter(status__in=RunStatus.active())
+        """Keep the runs that have not ended.
+
+        They have no end (`run_ended_has_end`). That is said too, here and below, since it is what the partial indexes of
+        active runs name: SQLite uses none whose condition has values, which a query only brings as parameters.
+        """
+        return self.filter(status__in=RunStatus.active(), finished_at__isnull=True)
 
     def queued(self) -> RunQuerySet:
         """Keep the runs that wait to be started."""
-        return self.filter(status=RunStatus.QUEUED)
+        return self.filter(status=RunStatus.QUEUED, finished_at__isnull=True)
 
     def running(self) -> RunQuerySet:
         """Keep the runs that are being executed."""
-        return self.filter(status=RunStatus.RUNNING)
+        return self.filter(status=RunStatus.RUNNING, finished_at__isnull=True)
 
     def ended(self) -> RunQuerySet:
         """Keep the runs that have ended."""
@@ -94,7 +98,7 @@ class RunQuerySet(models.QuerySet["Run"]):
         waits = Case(When(status=RunStatus.RUNNING, then=0), default=1)
         place = Window(RowNumber(), partition_by="backfill", order_by=[waits, "pk"])
         active = Q(status=RunStatus.RUNNING) | Q(self.is_due(now), status=RunStatus.QUEUED)
-        runs = self.filter(active, backfill__isnull=False)
+        runs = self.filter(active, backfill__isnull=False, finished_at__isnull=True)
         return runs.annotate(place=place).filter(place__lte=F("backfill__at_once"))
 
     @staticmethod

@@ -238,5 +238,5 @@ def test_what_a_run_waits_for_is_found_however_long_the_history_of_its_schedule(
     if on_postgresql:
         pytest.skip("PostgreSQL plans by the size of its tables: here it would read them whole")
     plan = Run.objects.startable(AT).explain()
-    assert "run_active (schedule_id=? AND status=?)" in plan
+    assert "run_schedule_unended (schedule_id=? AND status=?)" in plan
     assert "run_schedule_newest" not in plan
