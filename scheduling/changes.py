@@ -14,7 +14,7 @@ import pkgutil
 import re
 import select
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from django.db import connection, connections
@@ -29,12 +29,15 @@ POLL_SECONDS = 0.1
 RETRY_SECONDS = 1.0
 """Seconds before a lost connection is tried again."""
 CHANNEL = "newss"
+KINDS = frozenset({"schedule", "run", "hold"})
+"""What PostgreSQL's triggers say has changed; SQLite cannot tell, so there it may be any."""
 
 
 class Bell(threading.Thread):
-    """A thread that calls `ring()` soon after another connection has committed something."""
+    """A thread that calls `ring(kinds)` soon after another connection has committed something."""
 
-    def __init__(self, ring: Callable[[], None]) -> None:
+    def __init__(self, ring: Callable[[Collection[str]], None]) -> None:
+        """Take what to call with the kinds of what may have changed (of `KINDS`)."""
         super().__init__(name="bell", daemon=True)
         self._ring = ring
         self._ended = threading.Event()
@@ -68,14 +71,15 @@ class Bell(threading.Thread):
         raw.autocommit = True
         with own.cursor() as cursor:
             cursor.execute(f"LISTEN {CHANNEL}")
-        self._ring()
+        self._ring(KINDS)
         while not self._ended.is_set():
             select.select([raw, self._wake_read], [], [])
             with own.wrap_database_errors:
                 raw.poll()
             if raw.notifies:
+                kinds = {notify.payload for notify in raw.notifies}
                 raw.notifies.clear()
-                self._ring()
+                self._ring(kinds)
 
     def _watch_sqlite(self, own: Any) -> None:
         known = -1
@@ -84,7 +88,7 @@ class Bell(threading.Thread):
                 version = cursor.execute("PRAGMA data_version").fetchone()[0]
                 if version != known:
                     known = version
-                    self._ring()
+                    self._ring(KINDS)
                 self._ended.wait(POLL_SECONDS)
 
 

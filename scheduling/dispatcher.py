@@ -31,6 +31,8 @@ LONGEST_WAIT_SECONDS = 1.0
 """Seconds after which the dispatcher looks again, bell or no bell."""
 WARMING_SECONDS = 0.1
 """Seconds until it looks again while an executor is about to be ready."""
+CROWDED_SECONDS = 0.5
+"""Seconds by which what can wait is put off at most while an executor is crowded."""
 RECOVERY_SECONDS = 5.0
 """Seconds between two looks for runs whose process has died."""
 
@@ -67,7 +69,7 @@ class Dispatcher(threading.Thread):
 
     def ring(self) -> None:
         """Look now, at everything: something has changed in the database."""
-        self._full_at = 0.0
+        self._full_at = min(self._full_at, time.monotonic())
         self._bell.set()
 
     def place_is_free(self) -> None:
@@ -104,7 +106,9 @@ class Dispatcher(threading.Thread):
 
     def _look(self, now: datetime) -> float:
         """Pass on cancellations, end runs without a process, start what may start; return seconds to the next look."""
-        in_full = time.monotonic() >= self._full_at
+        crowded = [executor for executor in self._executors if executor.is_crowded()]
+        full_at = self._full_at + (CROWDED_SECONDS if crowded else 0.0)
+        in_full = time.monotonic() >= full_at
         if in_full:
             self._pass_on_cancellations()
             self._sweep()
@@ -114,6 +118,8 @@ class Dispatcher(threading.Thread):
             return LONGEST_WAIT_SECONDS
         self._recover()
         for executor in self._executors:
+            if executor in crowded and not in_full:
+                continue
             if back := executor.take_back():
                 runs.hand_back_all(back, runs.no_place(executor.alias, executor.limit))
             room = executor.room()
@@ -123,11 +129,12 @@ class Dispatcher(threading.Thread):
                 self._submit(executor, run)
             if in_full and not executor.free() and not executor.room():
                 runs.say_wait(executor.alias, executor.limit, now)
-        longest = WARMING_SECONDS if any(one.is_warming for one in self._executors) else LONGEST_WAIT_SECONDS
-        due = runs.waiting_since(now)
-        if due is None:
-            return longest
-        return min(longest, max(0.0, (due - timezone.now()).total_seconds()))
+        wait = LONGEST_WAIT_SECONDS if in_full else full_at - time.monotonic()
+        if any(executor.is_warming for executor in self._executors):
+            wait = min(wait, WARMING_SECONDS)
+        if due := runs.waiting_since(now):
+            wait = min(wait, (due - timezone.now()).total_seconds())
+        return max(0.0, wait)
 
     def _submit(self, executor: Executor, run: Run) -> None:
         try:

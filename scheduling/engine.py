@@ -11,9 +11,9 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Collection
 
 import psutil
-from apscheduler import events
 from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -24,7 +24,8 @@ from scheduling.database import DatabaseAway, one_line
 from scheduling.dispatcher import Dispatcher
 from scheduling.executions import ExecutionLog
 from scheduling.executors import Executor, ProcessExecutor, ThreadExecutor
-from scheduling.models import InstanceState, Run, SchedulerInstance
+from scheduling.fires import Fired
+from scheduling.models import InstanceState, Run, RunStatus, SchedulerInstance
 from scheduling.models.instance import HEARTBEAT_SECONDS
 from scheduling.models.run import Held
 from scheduling.scheduler import FireScheduler, end_event
@@ -55,7 +56,7 @@ class Engine:
             executor(conf.parallel_runs(executor.alias), self._run_ended)
             for executor in (ProcessExecutor, ThreadExecutor)
         ]
-        self._executions = ExecutionLog()
+        self._executions = ExecutionLog(self._is_crowded)
 
     def stop(self) -> None:
         """Ask the process to end (called by signal handlers: sets flags, takes no lock)."""
@@ -148,17 +149,9 @@ class Engine:
                 self._adopt = False
             epoch = leader.take_over(self._instance)
             lost = recovery.recover(self._instance)
-            self._scheduler = FireScheduler(epoch, self._stop.is_set, self._dispatcher.ring, self._dispatcher.places)
-            self._scheduler.add_listener(
-                self._executions.listen,
-                events.EVENT_JOB_SUBMITTED
-                | events.EVENT_JOB_MAX_INSTANCES
-                | events.EVENT_JOB_MISSED
-                | events.EVENT_JOB_EXECUTED
-                | events.EVENT_JOB_ERROR,
-            )
+            self._scheduler = FireScheduler(epoch, self._stop.is_set, self._fired, self._dispatcher.places)
             for run in lost:
-                self._scheduler._dispatch_event(end_event(run))
+                self._tell_end(run)
             logger.info("Leading since %s (epoch %s).", timezone.now().isoformat(timespec="seconds"), epoch)
             bell = Bell(self._ring)
             bell.start()
@@ -181,10 +174,20 @@ class Engine:
                 self._lock.release()
                 self._say(InstanceState.STANDBY)
 
-    def _ring(self) -> None:
-        if self._scheduler is not None:
+    def _ring(self, kinds: Collection[str]) -> None:
+        """Let those look whom a change concerns: schedules the scheduler, runs the dispatcher, a hold both."""
+        if self._scheduler is not None and kinds != {"run"}:
             self._scheduler.ring()
-        self._dispatcher.ring()
+        if kinds != {"schedule"}:
+            self._dispatcher.ring()
+
+    def _fired(self, fired: Fired) -> None:
+        if any(run.status == RunStatus.QUEUED for run in fired.runs):
+            self._dispatcher.ring()
+        self._executions.fired(fired.runs)
+
+    def _is_crowded(self) -> bool:
+        return any(executor.is_crowded() for executor in self._executors)
 
     def _leadership_lost(self) -> None:
         if self._scheduler is not None:
@@ -192,15 +195,15 @@ class Engine:
             self._scheduler.end()
 
     def _run_ended(self, run_id: int, run: Run | None) -> None:
-        """Tell APScheduler's listeners how a run ended, and let the next one start."""
-        scheduler = self._scheduler
+        """Tell how a run ended, and let the next one start."""
         if run is not None and not run.is_active:
-            event = end_event(run)
-            if scheduler is not None:
-                scheduler._dispatch_event(event)
-            else:
-                self._executions.listen(event)
+            self._tell_end(run)
         self._dispatcher.place_is_free()
+
+    def _tell_end(self, run: Run) -> None:
+        self._executions.run_ended(run)
+        if (scheduler := self._scheduler) is not None:
+            scheduler.tell(end_event(one) for one in (run,))
 
     def _beat(self) -> None:
         """Write the heartbeat, and notice when the leader lock is gone."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -40,7 +40,11 @@ class FireScheduler(BlockingScheduler):  # type: ignore[misc]
     """Fires the schedules of one term of leadership; blocks in `start()` until `should_end()` or leadership is lost."""
 
     def __init__(
-        self, epoch: int, should_end: Callable[[], bool], fired: Callable[[], None], places: Places | None = None
+        self,
+        epoch: int,
+        should_end: Callable[[], bool],
+        fired: Callable[[Fired], None],
+        places: Places | None = None,
     ) -> None:
         """Take the epoch, a question asked at each round, what to call when new runs are committed, and the places that
         a fire may fill itself (none by default: then all runs stay queued)."""
@@ -67,6 +71,12 @@ class FireScheduler(BlockingScheduler):  # type: ignore[misc]
         self._full_sync = True
         self.ring()
 
+    def tell(self, events_: Iterable[Any]) -> None:
+        """Dispatch APScheduler's events; where nobody listens, they are not even made."""
+        if self._listeners:
+            for event in events_:
+                self._dispatch_event(event)
+
     def end(self) -> None:
         """Wake the main loop, which asks whether it should end."""
         self.wakeup()
@@ -88,7 +98,7 @@ class FireScheduler(BlockingScheduler):  # type: ignore[misc]
 
         1. Changed schedules become jobs first, so that an edit counts before the next fire.
         2. What is due becomes committed runs, in one transaction; those that it could claim itself are handed over.
-        3. The dispatcher is told of the others, then APScheduler's listeners of all.
+        3. Who made this scheduler is told of them (the dispatcher starts the others), then APScheduler's listeners.
         4. The other stores follow, as APScheduler does it.
 
         No error of the database ends the scheduler: it is logged, and tried again after `RETRY_SECONDS`.
@@ -111,10 +121,8 @@ class FireScheduler(BlockingScheduler):  # type: ignore[misc]
             connection.close()
             return RETRY_SECONDS
         if fired.runs:
-            if any(run.status == RunStatus.QUEUED for run in fired.runs):
-                self._fired()
-            for event in map(fire_event, fired.runs):
-                self._dispatch_event(event)
+            self._fired(fired)
+            self.tell(map(fire_event, fired.runs))
         return min(self._seconds_until(fired), self._process_other_stores())
 
     def _apply_changes(self) -> None:

@@ -1,12 +1,13 @@
-"""The statements of the fire path, for SQLite and PostgreSQL; each takes its rows as one parameter.
+"""The statements that write thousands of rows at once, for SQLite and PostgreSQL; each takes its rows as one parameter.
 
-Called by the store (`scheduling.store`) only, which says what they are for.
+Those of the fire path are called by the store (`scheduling.store`) only, which says what they are for; that of ends by
+`scheduling.ends`, that of execution rows by `scheduling.executions`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any
@@ -72,6 +73,44 @@ SELECT CAST(key AS INTEGER), value, 0 FROM json_each(%s) WHERE true
 ON CONFLICT (schedule_id) DO UPDATE SET fired = state.fired + excluded.fired
 """
 
+# The claim is compared with the row: whoever lost it writes nothing.
+END_POSTGRESQL = """
+UPDATE scheduling_run AS run
+SET {assignments}, started_at = (ended.value->>2)::timestamptz, finished_at = (ended.value->>3)::timestamptz
+FROM json_array_elements(%s::json) AS ended (value)
+WHERE run.id = (ended.value->>0)::bigint AND run.claim_token = ended.value->>1 AND run.status = 'running'
+RETURNING run.id
+"""
+END_SQLITE = """
+UPDATE scheduling_run AS run
+SET {assignments}, started_at = json_extract(ended.value, '$[2]'), finished_at = json_extract(ended.value, '$[3]')
+FROM json_each(%s) AS ended
+WHERE run.id = json_extract(ended.value, '$[0]') AND run.claim_token = json_extract(ended.value, '$[1]')
+  AND run.status = 'running'
+RETURNING id
+"""
+# A beginning that is written after the end changes nothing.
+EXECUTIONS = """
+INSERT INTO django_apscheduler_djangojobexecution AS execution
+  (job_id, run_time, status, duration, finished, exception, traceback)
+SELECT job.id, {values} FROM {rows} JOIN django_apscheduler_djangojob AS job ON job.id = {job_id}
+WHERE true
+ON CONFLICT (job_id, run_time) DO UPDATE SET status = excluded.status, duration = excluded.duration,
+  finished = excluded.finished, exception = excluded.exception, traceback = excluded.traceback
+WHERE excluded.finished IS NOT NULL OR execution.finished IS NULL
+"""
+EXECUTIONS_POSTGRESQL = EXECUTIONS.format(
+    values="(new.value->>1)::timestamptz, new.value->>2, (new.value->>3)::numeric, (new.value->>4)::numeric,"
+    " new.value->>5, new.value->>6",
+    rows="json_array_elements(%s::json) AS new (value)",
+    job_id="new.value->>0",
+)
+EXECUTIONS_SQLITE = EXECUTIONS.format(
+    values=", ".join(f"json_extract(new.value, '$[{place}]')" for place in range(1, 7)),
+    rows="json_each(%s) AS new",
+    job_id="json_extract(new.value, '$[0]')",
+)
+
 GIVEN = {
     "scheduled_for": ("timestamptz", "NULL"),
     "status": ("text", "'queued'"),
@@ -130,6 +169,29 @@ def insert_statement() -> tuple[str, list[tuple[str, Any]]]:
             constants.append((column.name, column.get_db_prep_save(value, connection)))
     pattern = INSERT_POSTGRESQL if postgresql else INSERT_SQLITE
     return pattern.format(columns=", ".join(columns), values=", ".join(values)), constants
+
+
+def end_together(runs: Sequence[tuple[int, str, datetime, datetime]], values: Mapping[str, Any]) -> set[int]:
+    """Write the same values to runs, given as (id, claim token, begin, end); return those still under it."""
+    fields = [field for field in Run._meta.concrete_fields if field.name in values]
+    assignments = ", ".join(f"{connection.ops.quote_name(str(field.column))} = %s" for field in fields)
+    pattern = END_POSTGRESQL if connection.vendor == "postgresql" else END_SQLITE
+    parameters = [field.get_db_prep_save(values[field.name], connection) for field in fields]
+    text = as_text.__wrapped__  # each of these times is another
+    rows = [[pk, token, text(begun), text(ended)] for pk, token, begun, ended in runs]
+    with connection.cursor() as cursor:
+        cursor.execute(pattern.format(assignments=assignments), [*parameters, json.dumps(rows)])
+        return {row[0] for row in cursor.fetchall()}
+
+
+def write_executions(rows: Sequence[Sequence[Any]]) -> None:
+    """Write execution rows of django-apscheduler, given as (job id, run time, status, duration, finished, exception,
+    traceback); those of jobs that are not in the store are passed over."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            EXECUTIONS_POSTGRESQL if connection.vendor == "postgresql" else EXECUTIONS_SQLITE,
+            [json.dumps([[job_id, as_text(moment), *rest] for job_id, moment, *rest in rows])],
+        )
 
 
 def listed(keys: Iterable[int]) -> RawSQL:

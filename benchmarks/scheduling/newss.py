@@ -112,7 +112,7 @@ class FirePath:
 
         instance = SchedulerInstance.objects.create(host="benchmark", pid=os.getpid(), process_started=0.0)
         self.until = float("inf")
-        self.scheduler = FireScheduler(leader.take_over(instance), self._over, lambda: None)
+        self.scheduler = FireScheduler(leader.take_over(instance), self._over, lambda _fired: None)
         self.lags: list[float] = []
         self.rows = 0
         self.committed_at = 0.0

@@ -92,6 +92,10 @@ class Executor(ABC):
         """Return how many runs a fire may hand over itself; None where the dispatcher claims them all."""
         return None
 
+    def is_crowded(self) -> bool:
+        """Tell whether so many runs are waiting for their turn here that whatever can wait should: they go first."""
+        return False
+
     def submit_claimed(self, claimed: Sequence[ClaimedRun]) -> None:
         """Begin to execute runs that a fire has claimed, by the room that was offered."""
         raise NotImplementedError

@@ -63,7 +63,7 @@ class ThreadExecutor(Executor):
         #: Claimed and not begun, with the time of `time.monotonic()` at which they were handed over.
         self._waiting: dict[int, tuple[Run | ClaimedRun, float]] = {}
         #: Begun, with the time at which they did.
-        self._executing: dict[int, tuple[Run, float]] = {}
+        self._executing: dict[int, tuple[Run | ClaimedRun, float]] = {}
         #: Done, their end is being written.
         self._ending: dict[int, Run] = {}
         self._contexts: dict[int, RunContext] = {}
@@ -169,10 +169,13 @@ class ThreadExecutor(Executor):
         slow = sum(now - at > QUICK_SECONDS for _run, at in self._executing.values())
         return max(0, self.limit - slow) * seconds
 
+    def is_crowded(self) -> bool:
+        """Tell whether more than `CHUNK` runs wait to begin."""
+        return len(self._waiting) > CHUNK
+
     def cancel(self, run_id: int) -> None:
         """Ask the job to stop; it looks at its context when it likes."""
-        with self._lock:
-            context = self._contexts.get(run_id)
+        context = self._contexts.get(run_id)
         if context is not None:
             context.request_cancel()
 
@@ -191,14 +194,12 @@ class ThreadExecutor(Executor):
                 held, _at = self._waiting.pop(run_id, (None, 0.0))
                 if held is None:
                     continue
-                run = held if isinstance(held, Run) else held.run()
-                self._executing[run_id] = run, time.monotonic()
-            self._execute(run)
+                self._executing[run_id] = held, time.monotonic()
+            self._execute(held if isinstance(held, Run) else held.run())
 
     def _execute(self, run: Run) -> None:
         def keep(context: RunContext) -> None:
-            with self._lock:
-                self._contexts[run.pk] = context
+            self._contexts[run.pk] = context
 
         finished = None
         try:
@@ -231,7 +232,7 @@ class ThreadExecutor(Executor):
         while None not in ends:
             ends = [self._finished.get()]
             until = time.monotonic() + WRITER_WAITS_SECONDS
-            while len(self._waiting) > CHUNK and time.monotonic() < until:
+            while self.is_crowded() and time.monotonic() < until:
                 time.sleep(0.02)
             with contextlib.suppress(Empty):
                 while len(ends) < CHUNK:

@@ -26,8 +26,8 @@ class RunQuerySet(models.QuerySet["Run"]):
     def active(self) -> RunQuerySet:
         """Keep the runs that have not ended.
 
-        They have no end (`run_ended_has_end`). That is said too, here and below, since it is what the partial indexes of
-        active runs name: SQLite uses none whose condition has values, which a query only brings as parameters.
+        They have no end (`run_ended_has_end`). That is said too, here and below, since it is what the partial indexes
+        of active runs name: SQLite uses none whose condition has values, which a query only brings as parameters.
         """
         return self.filter(status__in=RunStatus.active(), finished_at__isnull=True)
 

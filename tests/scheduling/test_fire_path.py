@@ -29,7 +29,7 @@ class Clockwork:
     def __init__(self) -> None:
         self.instance = SchedulerInstance.objects.create(host="here", pid=1, process_started=0.0)
         self.epoch = leader.take_over(self.instance)
-        scheduler = FireScheduler(self.epoch, lambda: False, lambda: None)
+        scheduler = FireScheduler(self.epoch, lambda: False, lambda _fired: None)
         self.store: ScheduleJobStore = scheduler._store
         self.sync: Sync = scheduler._sync
 

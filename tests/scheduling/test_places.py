@@ -44,7 +44,7 @@ class Process:
         self.instance = SchedulerInstance.objects.create(host="here", pid=1, process_started=0.0)
         self.epoch = leader.take_over(self.instance)
         self.places = Places(self.instance.pk, [pool])
-        self.scheduler = FireScheduler(self.epoch, lambda: False, lambda: None, self.places)
+        self.scheduler = FireScheduler(self.epoch, lambda: False, lambda _fired: None, self.places)
 
     def fire(self, now: datetime = DUE) -> list[Run]:
         self.scheduler._sync.changes(DUE - timedelta(seconds=5))
