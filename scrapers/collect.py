@@ -261,8 +261,11 @@ class Collection:
 
 
 def _options(source: Source) -> dict[str, Any]:
-    """Return a source's options with their secrets; raises `CollectError` (`NO_SECRET`) where one cannot be had."""
+    """Return a source's options, all of them, with their secrets.
+
+    Raises `CollectError` (`NO_SECRET`) where one cannot be had.
+    """
     try:
-        return dict(revealed_options(source.options))
+        return {**registry.get(source.kind).form.defaults(), **revealed_options(source.options)}
     except SecretError as error:
         raise CollectError(FailureClass.NO_SECRET, str(error)) from None

@@ -37,6 +37,9 @@ class Progress:
     ranked: int = 0
     unmatched: Counter[str] = field(default_factory=Counter)
 
+    def __post_init__(self) -> None:
+        self.tally.forbidden_is_busy = self.source.forbidden_is_busy
+
     def found_nothing(self) -> list[str]:
         """Return the selectors that found nothing: in no item of a listing, or on no page."""
         return [*self.lost, *(name for name, count in self.unmatched.items() if count == self.pages)]

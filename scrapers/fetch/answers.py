@@ -22,10 +22,14 @@ PORTS = {"http": 80, "https": 443}
 
 @dataclass
 class Tally:
-    """What fetching cost, for one source; `left_alone` are the groups of hosts that it asks nothing until then."""
+    """What fetching cost, for one source; `left_alone` are the groups of hosts that it asks nothing until then.
+
+    `forbidden_is_busy`: the source takes 403 for 429.
+    """
 
     requests: int = 0
     bytes_received: int = 0
+    forbidden_is_busy: bool = False
     left_alone: dict[int, datetime] = field(default_factory=dict)
 
 

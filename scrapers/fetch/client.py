@@ -14,10 +14,10 @@ from django.utils.translation import gettext as _t
 
 from scrapers.database import DatabaseThread
 from scrapers.fetch.answers import PERMANENT, REDIRECTS, Answer, Tally, answer_of, target_of, wire_of
-from scrapers.fetch.failures import CollectError, FailureClass
-from scrapers.fetch.hosts import Hosts, check_cool_down
+from scrapers.fetch.failures import CollectError, FailureClass, busy_error
+from scrapers.fetch.hosts import RATE_LIMIT_PAUSE, Hosts, check_cool_down
 from scrapers.fetch.identity import ANONYMOUS, Identity
-from scrapers.fetch.validators import conditional_headers
+from scrapers.fetch.validators import conditional_headers, retry_after
 from scrapers.fetch.wire import Wire
 
 MAX_REDIRECTS = 10
@@ -83,6 +83,9 @@ class Fetcher:
             await self._hosts.check_robots(known, wire, tally, identity.proxy)
             sent = {**headers, **identity.headers_for(wire)}
             raw = await self._hosts.ask(known, identity.address_for(wire), sent, tally, proxy=identity.proxy)
+            if raw.status == 403 and tally.forbidden_is_busy:
+                await self._hosts.leave_alone(known.host, retry_after(raw.headers) or RATE_LIMIT_PAUSE, tally)
+                raise busy_error(raw.status, known.host.host, retry_after(raw.headers))
             if raw.status in REDIRECTS:
                 url = identity.shown(target_of(wire, raw))
                 # What lies behind the first passing redirect may be elsewhere the next time.

@@ -188,6 +188,13 @@ def status_error(status: int, host: str, retry_after: timedelta | None = None) -
     return CollectError(failure, sentence, http_status=status, retry_after=retry_after)
 
 
+def busy_error(status: int, host: str, retry_after: timedelta | None = None) -> CollectError:
+    """Return the error for a status that this source takes for 429."""
+    error = status_error(status, host, retry_after)
+    error.failure = FailureClass.RATE_LIMITED
+    return error
+
+
 def classify(error: BaseException, host: str) -> CollectError:
     """Return the `CollectError` for anything that was raised while `host` was asked; the one place that decides.
 

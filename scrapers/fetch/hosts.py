@@ -167,10 +167,10 @@ class Hosts:
         if raw.status in (429, 503):
             pause = retry_after(raw.headers) or (RATE_LIMIT_PAUSE if raw.status == 429 else None)
             if pause:
-                await self._leave_alone(known.host, pause, tally)
+                await self.leave_alone(known.host, pause, tally)
         return raw
 
-    async def _leave_alone(self, host: Host, pause: timedelta, tally: Tally) -> None:
+    async def leave_alone(self, host: Host, pause: timedelta, tally: Tally) -> None:
         """Ask a host and its group nothing for a while; with `NEWSS_COOL_DOWN_HOSTS` off, for this source alone."""
         if not conf.cool_down_hosts():
             tally.left_alone[host.group_id or 0] = timezone.now() + pause

@@ -48,8 +48,12 @@ class OptionsForm(forms.Form):
     @classmethod
     def filled(cls, options: Mapping[str, Any]) -> Self:
         """Return the form bound to options, with the defaults of those that are missing."""
-        defaults = {name: field.initial for name, field in cls.base_fields.items() if field.initial is not None}
-        return cls(data={**defaults, **options})
+        return cls(data={**cls.defaults(), **options})
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Return what holds for options that a source does not name: it may be older than they are."""
+        return {name: field.initial for name, field in cls.base_fields.items() if field.initial is not None}
 
     def knowing(self, stored: Mapping[str, Any] | None) -> Self:
         """Let the masks of secrets stand for what is stored; return the form."""

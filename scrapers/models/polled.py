@@ -248,7 +248,9 @@ class PolledSource(models.Model):
         """
         pause = error.retry_after
         weight = error.failure.weight
-        if error.failure is FailureClass.FORBIDDEN and self.forbidden_is_busy:
+        refused = error.failure is FailureClass.FORBIDDEN
+        busy = error.failure is FailureClass.RATE_LIMITED and error.http_status == 403
+        if self.forbidden_is_busy and (refused or busy):
             weight, pause = FailureClass.RATE_LIMITED.weight, pause or timedelta(seconds=conf.polling().back_off_step)
         self.failure_score += weight
         if pause:
