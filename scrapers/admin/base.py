@@ -27,7 +27,8 @@ class NewsAdmin(ListMixin, _Admin):
 
     change_list_template: ClassVar[Any] = "admin/scrapers/change_list.html"
     show_full_result_count = False
-    list_filter_submit = False
+    # Its filters are fields to choose from; without the button they would do nothing.
+    list_filter_submit = True
     #: What an empty list says: a heading, and a sentence that says what to do next.
     empty_title: ClassVar[Any] = _("Nothing here yet")
     empty_text: ClassVar[Any] = ""

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from scheduling.models import Backfill, Run, RunStatus, Schedule, TriggerKind
@@ -154,14 +153,66 @@ def test_an_opml_file_becomes_sources(visit: Visit, tmp_path: Path) -> None:
     assert Source.objects.get().tags.get().name == "News"
 
 
-@pytest.mark.parametrize("path", ["/admin/", "/admin/scheduling/schedule/", "/admin/scheduling/run/"])
-def test_pages_are_whole_without_javascript(
-    browser: Browser, live_server: Any, transactional_db: None, path: str
-) -> None:
-    admin = factories.user(username="admin", password="secret", is_superuser=True)
-    factories.run(schedule=factories.schedule(name="Front pages"), schedule_name="Front pages")
-    context = browser.new_context(java_script_enabled=False)
-    visitor = Visitor(context, live_server.url)
-    visitor.log_in(admin)
-    expect(visitor.open(path).locator("body")).to_contain_text("Front pages")
+def test_pages_can_be_used_without_javascript(browser: Browser, live_server: Any, transactional_db: None) -> None:
+    factories.user(username="admin", password="secret", is_superuser=True)
+    on = factories.schedule(name="Front pages", job="echo", parameters={"text": "hello"})
+    factories.schedule(name="Off", enabled=False)
+    factories.run(schedule=on, schedule_name="Front pages")
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 1440, "height": 1200})
+    page = context.new_page()
+    page.goto(f"{live_server.url}/admin/")
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password").fill("secret")
+    page.locator("button[type=submit]").click()
+    for path in ("", "scheduling/run/", "scheduling/schedule/"):
+        page.goto(f"{live_server.url}/admin/{path}")
+        # A click reaches only what nothing lies upon.
+        page.get_by_role("link", name="Front pages").last.click(trial=True)
+    page.locator("#changelist-filter a", has_text="No").first.click()
+    expect(page.locator("#result_list")).not_to_contain_text("Front pages")
+    page.get_by_role("link", name="Turn round: enabled").click()
+    expect(page.locator("#result_list")).to_contain_text("Front pages")
+    page.locator(".newss-switch").first.click()
+    wait_until(lambda: not Schedule.objects.get(pk=on.pk).enabled)
+    page.goto(f"{live_server.url}/admin/scrapers/source/")
+    Source.objects.create(name="Herald", url="https://herald.example/feed")
+    page.locator("#filter-form select[name=enabled]").select_option("0")
+    page.get_by_role("button", name="Apply Filters").click()
+    expect(page.locator("body")).not_to_contain_text("Herald")
     context.close()
+
+
+def test_a_list_is_filtered_turned_round_found_again_and_reset(visit: Visit) -> None:
+    for name, enabled in (("Herald", True), ("Quiet", False)):
+        Source.objects.create(name=name, url=f"https://{name.lower()}.example/feed", enabled=enabled)
+    visitor = visit()
+    page = visitor.open("/admin/scrapers/source/")
+    page.get_by_text("Filters").first.click()
+    page.locator("#filter-form select[name=enabled]").select_option("0")
+    page.get_by_role("button", name="Apply Filters").click()
+    rows = page.locator("#result_list")
+    expect(rows).to_contain_text("Quiet")
+    expect(rows).not_to_contain_text("Herald")
+    page.get_by_role("link", name="Turn round: enabled").click()
+    expect(rows).not_to_contain_text("Quiet")
+    visitor.open("/admin/").locator("a[href='/admin/scrapers/source/']").first.click()
+    expect(rows).not_to_contain_text("Quiet")
+    page.get_by_role("link", name="Reset", exact=True).click()
+    expect(rows).to_contain_text("Quiet")
+
+
+def test_many_schedules_are_edited_at_once_after_a_preview(visit: Visit) -> None:
+    for number in range(30):
+        factories.schedule(name=f"S{number:02}", max_retries=0)
+    page = visit().open("/admin/scheduling/schedule/")
+    page.locator("#action-toggle").check()
+    page.get_by_text("Select all 30 schedules").click()
+    page.select_option("select[name=action]", "edit_many")
+    page.locator("button[name=index]").click()
+    page.locator("[name='edit-max_retries']").fill("3")
+    page.locator("[name='edit-max_retries']").blur()
+    expect(page.locator("[name=chosen][value=max_retries]")).to_be_checked()
+    page.locator("[name=_preview]").click()
+    page.get_by_role("button", name="Change 30 schedules").click()
+    expect(page.locator("body")).to_contain_text("30 schedules are changed.")
+    assert set(Schedule.objects.values_list("max_retries", flat=True)) == {3}
