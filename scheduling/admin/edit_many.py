@@ -104,8 +104,7 @@ class EditManyMixin(_Admin):
             count = self._apply(request, form, keys)
             if count is not None:
                 text = ngettext("%(number)d %(name)s is changed.", "%(number)d %(name)s are changed.", count)
-                name = self.opts.verbose_name if count == 1 else self.opts.verbose_name_plural
-                self.message_user(request, text % {"number": count, "name": name}, messages.SUCCESS)
+                self.message_user(request, text % {"number": count, "name": self._named(count)}, messages.SUCCESS)
                 return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
         return self._edit_many_page(request, form, keys)
 
@@ -121,6 +120,9 @@ class EditManyMixin(_Admin):
         return name
 
     # -- Helpers -------------------------------------------------------------------------------------------------------
+
+    def _named(self, count: int) -> str:
+        return str(self.opts.verbose_name if count == 1 else self.opts.verbose_name_plural)
 
     def _edit_many_name(self) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_edit_many"
@@ -147,6 +149,7 @@ class EditManyMixin(_Admin):
             "rows": rows[:ROWS_SHOWN],
             "more": max(0, len(rows) - ROWS_SHOWN),
             "count": len(rows),
+            "name": self._named(len(rows)),
             "changes": [(row, self._changes(row, form)) for row in rows[:ROWS_SHOWN]] if valid else None,
             "action": reverse(f"admin:{self._edit_many_name()}"),
             "back": reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"),
