@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 SITE_PORT ?= 8700
 JOBS ?= 2
+PEERS := scrapy newspaper4k newsplease fundus
 export PORT SITE_PORT
 # Where it is set, each of the many processes that the tests start compiles all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: messages bench-pages bench-scheduling help demo run install install-dev test test-long chaos check screenshots format lock clean
+.PHONY: messages bench-collecting bench-pages bench-scheduling help demo run install install-dev test test-long chaos check screenshots format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -74,6 +75,17 @@ bench-pages: install-dev  ## time the admin's pages with 1,000,000 runs and 2,00
 
 bench-scheduling: install-dev .venv-bench/installed  ## measure the engine beside its peers; BENCH=--quick for a short form
 	$(BIN)/python -W ignore -m benchmarks.scheduling --peers .venv-bench/bin/python $(BENCH)
+
+bench-collecting: install-dev $(PEERS:%=peer-%)  ## measure collecting beside Scrapy and others; BENCH=--quick for a short form
+	$(BIN)/python -W ignore -m benchmarks.collecting $(BENCH)
+
+# Each in an environment of its own, since they want different versions of the same; one that cannot be had is left out.
+peer-%: benchmarks/requirements-%.txt
+	@test .venv-bench/$*/installed -nt $< || { \
+		rm -f .venv-bench/$*/installed && $(PYTHON) -m venv .venv-bench/$* \
+		&& .venv-bench/$*/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=24" \
+		&& .venv-bench/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $< \
+		&& touch .venv-bench/$*/installed; } || echo "make: $* cannot be installed here; it is left out" >&2
 
 .venv-bench/installed: benchmarks/requirements.txt
 	$(PYTHON) -m venv .venv-bench
