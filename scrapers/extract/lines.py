@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from lxml.html import HtmlElement
 
@@ -18,6 +19,8 @@ _BLOCKS = frozenset(
 )  # fmt: skip
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _OTHERS = re.compile(r"[\W_]+")
+#: What `fold` does with ASCII, in one pass, which most lines can be done by.
+_ASCII = {code: chr(code).lower() if chr(code).isalnum() else None for code in range(128)}
 _BULLET = re.compile(r"^(?:[-*•|]\s*)+|\s*\|\s*$")
 _LABEL = re.compile(r"^[^.!?]{2,60}[:：]\s*$|^\W{1,4}$")
 _LONG_LINK = 300
@@ -36,18 +39,46 @@ _NOISE = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass
 class Block:
-    """A block of a page as far as it tells a line's worth: the share of its text that is links, and its place."""
+    """A block of a page as far as it tells a line's worth: its links, and its place."""
 
-    tag: str
-    linked: float
-    labelled: bool
-    in_navigation: bool
+    element: HtmlElement
+    text: str
+    folded: str
+    links: list[str]
+
+    @property
+    def tag(self) -> str:
+        """Return the name of its element."""
+        return str(self.element.tag)
+
+    @cached_property
+    def linked(self) -> float:
+        """Return the share of its text that is links."""
+        return min(sum(map(len, self._words)) / len(self.folded), 1.0)
+
+    @cached_property
+    def labelled(self) -> bool:
+        """Tell whether its links follow a label, which ends with a colon."""
+        label = fold(self.text[: self.text.find(":") + 1]) if ":" in self.text and self.links else ""
+        return bool(label) and self.folded.find(next(filter(None, self._words), "?")) == len(label)
+
+    @cached_property
+    def in_navigation(self) -> bool:
+        """Tell whether it is a part of the page's navigation."""
+        return bool(self.links) and next(self.element.iterancestors("nav"), None) is not None
+
+    @cached_property
+    def _words(self) -> list[str]:
+        return [fold(link) for link in self.links]
 
 
 class Blocks:
-    """The blocks of a page that have links or are headings, known by their text."""
+    """The blocks of a page that have links or are headings, known by their text.
+
+    Few of them are asked for, so that what a block is like is found out only then.
+    """
 
     def __init__(self, tree: HtmlElement) -> None:
         self._found: dict[str, Block] = {}
@@ -61,17 +92,12 @@ class Blocks:
             # What is longer is made of blocks, each of which is looked at.
             folded = fold(text) if len(text) < _LONG_BLOCK else ""
             if folded:
-                words = [fold(link) for link in links]
-                label = fold(text[: text.find(":") + 1]) if ":" in text else ""
-                labelled = bool(label) and folded.find(next(filter(None, words), "?")) == len(label)
-                navigation = next(block.iterancestors("nav"), None) is not None
-                self._found[folded] = Block(
-                    block.tag, min(sum(map(len, words)) / len(folded), 1.0), labelled, navigation
-                )
+                self._found[folded] = Block(block, text, folded, links)
         for heading in tree.iter(*_HEADINGS):
-            folded = fold(heading.text_content())
+            text = heading.text_content()
+            folded = fold(text)
             if folded:
-                self._found.setdefault(folded, Block(heading.tag, 0.0, False, False))
+                self._found.setdefault(folded, Block(heading, text, folded, []))
 
     def of(self, line: str) -> Block | None:
         """Return the block that a line of text came from, if it is one of those known here."""
@@ -101,8 +127,9 @@ def clean_lines(text: str, blocks: Blocks, titles: Iterable[str]) -> str:
 
 def fold(text: str) -> str:
     """Return the letters and digits of a text alone, in one case."""
-    text = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    return _OTHERS.sub("", text.casefold())
+    if text.isascii():
+        return text.translate(_ASCII)
+    return _OTHERS.sub("", unicodedata.normalize("NFKC", text).casefold())
 
 
 def _leads_elsewhere(block: Block | None, line: str) -> bool:
