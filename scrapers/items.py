@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _t
 from scheduling.jobs import RunContext
 from scrapers.assemble import draft as assemble
 from scrapers.assemble import full_text, page_of_item
-from scrapers.extract.page import Page
+from scrapers.extract.page import Page, Wanted
 from scrapers.fetch.answers import Answer
 from scrapers.fetch.client import Fetcher
 from scrapers.fetch.failures import CollectError, FailureClass
@@ -179,9 +179,8 @@ class Items:
         if progress.plan.javascript:
             body = await self._renderer.render(answer, progress.plan.identity)
             answer = replace(answer, body=body, content_type="text/html; charset=utf-8")
-        complete = not (item.title and item.published and item.authors)
         page = await self._pool.read(
-            answer.body, answer.content_type, answer.url, complete=complete, rules=progress.plan.rules
+            answer.body, answer.content_type, answer.url, wanted=_wanted(item), rules=progress.plan.rules
         )
         progress.pages += 1
         for selector in page.unmatched:
@@ -197,6 +196,13 @@ class Items:
         self._totals[outcome] += 1
         self._totals["found"] += 1
         self._context.count(**totals(self._totals))
+
+
+def _wanted(item: Item) -> Wanted:
+    """Return what the page of an item is to be searched for."""
+    if item.title and item.published and item.authors:
+        return Wanted.REST
+    return Wanted.STATED if item.published else Wanted.ALL
 
 
 def _without_parameters(item: Item, identity: Identity) -> Item:

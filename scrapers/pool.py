@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import multiprocessing
 import os
@@ -15,15 +16,17 @@ from multiprocessing.connection import Connection
 from django.utils.translation import gettext as _t
 
 from scrapers import conf
-from scrapers.extract.page import Page, read_plainly
+from scrapers.extract.page import Page, Wanted, read_plainly
 from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.source_settings.page_rules import NO_RULES, PageRules, read_page_by
 
 logger = logging.getLogger(__name__)
 
-Task = tuple[bytes, str, str, bool, PageRules]
+GARBAGE_AT = 50_000
+"""Objects more than before from which on an extraction process looks for garbage; a page makes some thousands."""
+Task = tuple[bytes, str, str, Wanted, PageRules]
 """What `read_page_by` takes."""
-Reader = Callable[[bytes, str, str, bool, PageRules], Page | None]
+Reader = Callable[[bytes, str, str, Wanted, PageRules], Page | None]
 
 
 class ExtractPool:
@@ -40,14 +43,14 @@ class ExtractPool:
         self._alone = asyncio.Lock()
 
     async def read(
-        self, body: bytes, content_type: str, url: str, *, complete: bool, rules: PageRules = NO_RULES
+        self, body: bytes, content_type: str, url: str, *, wanted: Wanted = Wanted.ALL, rules: PageRules = NO_RULES
     ) -> Page:
         """Return the article of a page, as `read_page_by` does; in the plain way if that hangs or ends its process.
 
         Raises `CollectError`: `NOT_A_PAGE` for what is no HTML, `NO_TEXT` for a page that could not be read in the
         plain way either.
         """
-        task = (body, content_type, url, complete, rules)
+        task = (body, content_type, url, wanted, rules)
         try:
             async with self._room:
                 page = await self._workers.read(read_page_by, task)
@@ -142,12 +145,17 @@ class _Workers:
         executor.shutdown(wait=True)
 
 
-def _read_plainly(body: bytes, content_type: str, url: str, _complete: bool, _rules: PageRules) -> Page:
+def _read_plainly(body: bytes, content_type: str, url: str, _wanted: Wanted, _rules: PageRules) -> Page:
     return read_plainly(body, content_type, url)
 
 
 def _live_with_parent(lifeline: Connection) -> None:
-    """End this process when the one that started it is gone, however it went."""
+    """End this process when the one that started it is gone, however it went.
+
+    The garbage collector is to look at what pages leave behind, and seldom, not at all that was imported.
+    """
+    gc.freeze()
+    gc.set_threshold(GARBAGE_AT)
     threading.Thread(target=_watch, args=(lifeline,), name="lifeline", daemon=True).start()
 
 

@@ -3,10 +3,10 @@
     python -m benchmarks.collecting.world --hosts N --copies N --feeds N      prints one line of JSON when it serves
 
 Each page of `shared/data/pages` (else each story of the sample site) is served `copies` times at an address of its own.
-In all copies but the first the vowels of the text are exchanged, so that each is a story of its own of the same length
-and form. Each host has a robots.txt, a feed (`/feed.xml`) and a sitemap (`/sitemap.xml`) of its pages, and `feeds`
-small feeds that carry the text of their two entries (`/small/N.xml`). All but robots.txt has an ETag and is answered
-by 304 to who knows it. `/_stats` tells what was asked, `/_reset` forgets it.
+In all copies but the first the vowels of longer words are exchanged, so that each is a story of its own of the same
+length and form. Each host has a robots.txt, a feed (`/feed.xml`) and a sitemap (`/sitemap.xml`) of its pages, and
+`feeds` small feeds that carry the text of their two entries (`/small/N.xml`). All but robots.txt has an ETag and is
+answered by 304 to who knows it. `/_stats` tells what was asked, `/_reset` forgets it.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ STARTED = datetime.now(UTC).replace(microsecond=0)
 _MARKUP = re.compile(
     r"<script(?![^>]*ld\+json)[^>]*>.*?</script>|<style.*?</style>|<!--.*?-->|<[^>]*>|&\w+;", re.DOTALL | re.IGNORECASE
 )
+_WORD = re.compile(r"\b[a-z]{5,}")
 _STATEMENTS = re.compile(r"(<script[^>]*ld\+json[^>]*>)(.*?)(</script>)", re.DOTALL | re.IGNORECASE)
 _SPOKEN = re.compile(r'("(?:headline|articleBody|description)"\s*:\s*")((?:[^"\\]|\\.)*)', re.DOTALL)
 _ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\.")
@@ -184,7 +185,9 @@ class Http(asyncio.Protocol):
         stats = self._world.stats
         figures = {"requests": stats.requests, "unchanged": stats.unchanged, "bytes": stats.bytes_sent}
         body = json.dumps(figures | {"server_cpu_s": round(time.process_time(), 2)}).encode()
-        return f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        return (
+            f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        )
 
 
 def source_pages() -> list[Page]:
@@ -237,9 +240,9 @@ def _said(match: re.Match[str], copy: int) -> str:
 
 
 def varied_text(text: str, copy: int) -> str:
-    """Return a text with its vowels exchanged, in one of 120 ways."""
-    order = VOWELS[(copy * 7) % len(VOWELS)]
-    return text.translate(str.maketrans("aeiouAEIOU", order + order.upper()))
+    """Return a text with the vowels of its longer words exchanged, in one of 120 ways; names and months stay."""
+    order = str.maketrans("aeiou", VOWELS[(copy * 7) % len(VOWELS)])
+    return _WORD.sub(lambda word: word[0].translate(order), text)
 
 
 def rss(address: str, rows: list[tuple[str, str, str, str]]) -> bytes:

@@ -57,6 +57,18 @@ class Moment:
     has_time: bool = True
 
 
+def guessed(tree: HtmlElement, url: str, now: datetime | None = None) -> Moment | None:
+    """Return the day of publication that all of the page is searched for, or None.
+
+    It may take long: a day in words is tried in every language.
+    """
+    now = now or datetime.now(UTC)
+    day = find_date(tree, url=url, original_date=True, max_date=(now + FUTURE).date().isoformat())
+    # The first of January is what is made of a year alone.
+    found = [("htmldate", day)] if day and not day.endswith("-01-01") else []
+    return next(_believable(found, now), None)
+
+
 def published(tree: HtmlElement, head: Head, statements: Statements, url: str, now: datetime) -> Moment | None:
     """Return when the article says it was published, or None.
 
@@ -67,8 +79,6 @@ def published(tree: HtmlElement, head: Head, statements: Statements, url: str, n
     found = list(_believable(_publications(tree, head, statements), now))
     if not any(moment.has_time for moment in found):
         found += _believable(_in_scripts(tree), now)
-    if not found:
-        found += _believable(_guessed(tree, url, now), now)
     best = next((moment for moment in found if moment.has_time), None) or next(iter(found), None)
     if best is None or best.zone_known:
         return best
@@ -123,13 +133,6 @@ def _in_scripts(tree: HtmlElement) -> Iterator[tuple[str, str]]:
         match = _STATE.search(script.text or "")
         if match:
             yield "script", match[1]
-
-
-def _guessed(tree: HtmlElement, url: str, now: datetime) -> Iterator[tuple[str, str]]:
-    day = find_date(tree, url=url, original_date=True, max_date=(now + FUTURE).date().isoformat())
-    # The first of January is what is made of a year alone.
-    if day and not day.endswith("-01-01"):
-        yield "htmldate", day
 
 
 def _believable(candidates: Iterable[tuple[str, str]], now: datetime) -> Iterator[Moment]:

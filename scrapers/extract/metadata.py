@@ -6,7 +6,7 @@ It puts together what the modules beside it find, and says where each was found.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -15,7 +15,7 @@ from lxml.html import HtmlElement
 
 from scrapers.extract.addresses import canonical, is_fetchable, normalise, site_of
 from scrapers.extract.authors import find_authors
-from scrapers.extract.dates import modified, published
+from scrapers.extract.dates import guessed, modified, published
 from scrapers.extract.head import Head
 from scrapers.extract.jsonld import Statements, texts
 from scrapers.extract.titles import find_title
@@ -94,6 +94,15 @@ def read_metadata(
         modified_zone_known=bool(last and last.zone_known),
         methods={name: method for name, (value, method) in found.items() if value},
     )
+
+
+def with_guessed_day(found: Metadata, tree: HtmlElement, url: str) -> Metadata:
+    """Return metadata with the day that the page as a whole suggests (`dates.guessed`), or as they are."""
+    moment = guessed(tree, url)
+    if moment is None:
+        return found
+    methods = found.methods | {"published": moment.method}
+    return replace(found, published=moment.instant, zone_known=moment.zone_known, methods=methods)
 
 
 def _address(head: Head, url: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import logging
 import re
 import unicodedata
 from dataclasses import dataclass
+from enum import Enum, auto
 
 import trafilatura
 from lxml.etree import ElementDefaultClassLookup
@@ -17,7 +18,7 @@ from scrapers.extract.encoding import decode
 from scrapers.extract.head import Head
 from scrapers.extract.jsonld import Statements
 from scrapers.extract.limits import OutOfTime, processor_seconds, seen_text
-from scrapers.extract.metadata import Metadata, read_metadata
+from scrapers.extract.metadata import Metadata, read_metadata, with_guessed_day
 from scrapers.extract.text import read_text
 from scrapers.extract.titles import written_titles
 
@@ -29,15 +30,14 @@ MAX_TAGS = 40_000
 """Tags of a page that is read with understanding; real pages have some thousands."""
 METADATA_CHARACTERS = 300_000
 """Where the metadata of a page with more tags are looked for."""
-METADATA_SECONDS, TEXT_SECONDS = 0.4, 1.2
-"""Seconds of the processor that reading a page's metadata and its text may take; both together stay below 2."""
+METADATA_SECONDS, GUESS_SECONDS, TEXT_SECONDS = 0.4, 0.2, 1.2
+"""Seconds of the processor that reading a page's metadata, guessing its day and reading its text may take; all together
+stay below 2."""
 
 # All elements of a page are of one class, which lxml then knows by itself: asking a function in Python about each, as
 # lxml.html does for the sake of forms, takes 8 % of the time of reading a page (measured).
 HTML_PARSER.set_element_class_lookup(
-    ElementDefaultClassLookup(
-        element=HtmlElement, comment=HtmlComment, pi=HtmlProcessingInstruction, entity=HtmlEntity
-    )
+    ElementDefaultClassLookup(element=HtmlElement, comment=HtmlComment, pi=HtmlProcessingInstruction, entity=HtmlEntity)
 )
 
 #: Characters of scripts that put no spaces between words; each counts as a word, as word processors have it.
@@ -68,11 +68,22 @@ class Page:
         return self.metadata.methods | ({"text": self.method} if self.text else {})
 
 
-def read_page(body: bytes, content_type: str, url: str, complete: bool = True) -> Page | None:
+class Wanted(Enum):
+    """What is to be found on a page beside its text; what the source gave need not be looked for."""
+
+    #: Everything that the page states, and the day of publication also where it only follows from the page as a whole.
+    ALL = auto()
+    #: Everything that the page states.
+    STATED = auto()
+    #: Not title, instant of publication and authors, which cost most (`read_metadata` without `complete`).
+    REST = auto()
+
+
+def read_page(body: bytes, content_type: str, url: str, wanted: Wanted = Wanted.ALL) -> Page | None:
     """Return the article of a page that came from `url`, or None for a body that is no HTML at all.
 
-    `complete` as in `read_metadata`. Whatever the page is like, this takes less than 2 s of the processor: a page that
-    is too large, takes too long or defeats a library (the log tells) is read in the plain way, "seen text".
+    Whatever the page is like, this takes less than 2 s of the processor: a page that is too large, takes too long or
+    defeats a library (the log tells) is read in the plain way, "seen text".
     """
     # Composed characters: a letter and its accent are one, whatever editor wrote the page.
     html = unicodedata.normalize("NFC", decode(body, content_type)[:MAX_CHARACTERS])
@@ -84,11 +95,13 @@ def read_page(body: bytes, content_type: str, url: str, complete: bool = True) -
     try:
         with processor_seconds(METADATA_SECONDS):
             head, statements = Head(tree), Statements(tree, url)
-            metadata = read_metadata(tree, url, complete=complete, head=head, statements=statements)
+            metadata = read_metadata(tree, url, complete=wanted is not Wanted.REST, head=head, statements=statements)
     except OutOfTime:
         logger.warning("Reading what %s says of itself took too long.", url)
     except Exception:
         logger.exception("What %s says of itself could not be read.", url)
+    if wanted is Wanted.ALL and metadata.published is None and not huge:
+        metadata = _guess_day(metadata, tree, url)
     text, method = "", ""
     try:
         if not huge and head and statements:
@@ -113,6 +126,17 @@ def read_plainly(body: bytes, content_type: str, url: str) -> Page:
 def count_words(text: str) -> int:
     """Return the number of words; Chinese and Japanese characters count as one each."""
     return sum(any(map(str.isalnum, word)) for word in _WORD.findall(text))
+
+
+def _guess_day(metadata: Metadata, tree: HtmlElement, url: str) -> Metadata:
+    try:
+        with processor_seconds(GUESS_SECONDS):
+            return with_guessed_day(metadata, tree, url)
+    except OutOfTime:
+        logger.warning("Searching %s for its day took too long.", url)
+    except Exception:
+        logger.exception("The day of %s could not be searched for.", url)
+    return metadata
 
 
 def _parse(html: str) -> HtmlElement | None:

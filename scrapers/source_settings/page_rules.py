@@ -12,7 +12,7 @@ from lxml.html import HtmlElement
 from scrapers import selectors
 from scrapers.extract.encoding import decode
 from scrapers.extract.names import clean_names
-from scrapers.extract.page import Page, read_page
+from scrapers.extract.page import Page, Wanted, read_page
 from scrapers.extract.times import parse_time
 
 METHOD = "selector"
@@ -50,24 +50,24 @@ NO_RULES = PageRules()
 
 
 def read_page_by(
-    body: bytes, content_type: str, url: str, complete: bool = True, rules: PageRules = NO_RULES
+    body: bytes, content_type: str, url: str, wanted: Wanted = Wanted.ALL, rules: PageRules = NO_RULES
 ) -> Page | None:
     """Return the article of a page, as `read_page` does, with the selectors that found nothing in `unmatched`.
 
     What a selector finds comes before what was found without; one that finds nothing changes nothing.
     """
     if not rules:
-        return read_page(body, content_type, url, complete)
+        return read_page(body, content_type, url, wanted)
     try:
         text = decode(body, content_type)
         tree = html.document_fromstring(text.encode("utf-8", "replace"), parser=html.HTMLParser(encoding="utf-8"))
     except (etree.LxmlError, ValueError):
-        return read_page(body, content_type, url, complete)
+        return read_page(body, content_type, url, wanted)
     uncut = [f"cut: {expression}" for expression in rules.cut if not _cut(tree, expression)]
     found, unmatched = _parts(rules, tree)
     if rules.cut:
         body, content_type = html.tostring(tree, encoding="utf-8"), "text/html; charset=utf-8"
-    page = read_page(body, content_type, url, complete)
+    page = read_page(body, content_type, url, wanted)
     return None if page is None else replace(_with(page, found), unmatched=(*unmatched, *uncut))
 
 

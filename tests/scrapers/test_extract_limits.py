@@ -10,7 +10,7 @@ import pytest
 
 from scrapers.extract import page as pages
 from scrapers.extract.limits import OutOfTime, processor_seconds, seen_text
-from scrapers.extract.page import Page, read_page
+from scrapers.extract.page import Page, Wanted, read_page
 from tests.scrapers.test_extract_text import STORY
 from tests.shared import shared
 
@@ -190,3 +190,24 @@ def test_ten_thousand_mutations_do_not_either(part: int, caplog: pytest.LogCaptu
     chance = random.Random(f"part {part}")
     for number in range(1000):
         survives(SAMPLE if number % 4 else bodies[number % len(bodies)], chance, caplog)
+
+
+UNDATED = f"<html><head><title>Ferry returns</title></head><body><p>Published 12 March 2024</p>{PROSE}</body></html>"
+
+
+def test_a_day_is_searched_for_only_where_nobody_gives_one() -> None:
+    found = read_page(UNDATED.encode(), "text/html", URL)
+    assert found and found.metadata.published and found.metadata.published.date().isoformat() == "2024-03-12"
+    given = read_page(UNDATED.encode(), "text/html", URL, Wanted.STATED)
+    assert given and given.metadata.published is None and given.metadata.title == "Ferry returns"
+
+
+def test_what_a_page_says_stays_where_the_search_for_its_day_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(*_args: object) -> None:
+        while True:
+            pass
+
+    monkeypatch.setattr(pages, "with_guessed_day", endless)
+    found = read_page(UNDATED.encode(), "text/html", URL)
+    assert found and found.metadata.title == "Ferry returns" and found.metadata.published is None
+    assert STORY[0] in found.text

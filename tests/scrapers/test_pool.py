@@ -34,7 +34,7 @@ def read_all(bodies: Sequence[str]) -> list[str]:
     async def all_of_them() -> list[Page | BaseException]:
         extraction = ExtractPool()
         try:
-            tasks = [extraction.read(body.encode(), "text/html", f"http://x/{body}", complete=True) for body in bodies]
+            tasks = [extraction.read(body.encode(), "text/html", f"http://x/{body}") for body in bodies]
             return await asyncio.gather(*tasks, return_exceptions=True)
         finally:
             extraction.close()
