@@ -233,3 +233,5 @@ NEWSS_KEEP_VERSIONS_DAYS = env.float("NEWSS_KEEP_VERSIONS_DAYS", default=365.0)
 NEWSS_KEEP_HOSTS_DAYS = env.float("NEWSS_KEEP_HOSTS_DAYS", default=90.0)
 # On: whoever may edit schedules can execute programs as the scheduler's user, by the job `run_command`.
 NEWSS_ALLOW_COMMANDS = env.bool("NEWSS_ALLOW_COMMANDS", default=False)
+# Stored procedures of PostgreSQL that the job `call_procedure` may call, with their schema: reports.refresh,public.tidy
+NEWSS_PROCEDURES = env.list("NEWSS_PROCEDURES", default=[])

@@ -14,6 +14,6 @@ class SchedulingConfig(AppConfig):
     def ready(self) -> None:
         """Register the system checks and every app's jobs."""
         from scheduling import checks  # noqa: F401  registers
-        from scheduling.jobs import builtin  # noqa: F401  registers
+        from scheduling.jobs import builtin, procedure  # noqa: F401  registers
 
         autodiscover_modules("jobs")

@@ -221,13 +221,22 @@ def identity() -> str:
     """Return by what this database is known: it changes when the database is copied, never when only its host does.
 
     PostgreSQL: the cluster's system identifier and the database's name; a dump restored elsewhere has another one.
-    SQLite: the file's real path.
+    Where the database's user may not read that (some hosters forbid it), the object ids of the database and of our
+    table: a restored dump gives others. SQLite: the file's real path.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SELECT system_identifier, current_database() FROM pg_control_system()")
-            system, name = cursor.fetchone()
-        return f"postgresql:{system}/{name}"
+            cursor.execute("SELECT has_function_privilege('pg_catalog.pg_control_system()', 'execute')")
+            if cursor.fetchone()[0]:
+                cursor.execute("SELECT system_identifier, current_database() FROM pg_control_system()")
+                system, name = cursor.fetchone()
+                return f"postgresql:{system}/{name}"
+            cursor.execute(
+                "SELECT oid, 'scheduling_installation'::regclass::oid, datname FROM pg_database"
+                " WHERE datname = current_database()"
+            )
+            database, table, name = cursor.fetchone()
+        return f"postgresql:{database}.{table}/{name}"
     return f"sqlite:{Path(str(connection.settings_dict['NAME'])).resolve()}"
 
 

@@ -261,6 +261,11 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
             return list(cursor.fetchall())
 
 
+def has_procedures() -> bool:
+    """Tell whether this database has stored procedures."""
+    return connection.vendor == "postgresql"
+
+
 def folder() -> Path | None:
     """Return the folder that an SQLite database lies in; None for a server's."""
     return None if connection.vendor == "postgresql" else Path(str(connection.settings_dict["NAME"])).parent

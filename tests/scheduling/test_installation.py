@@ -56,6 +56,27 @@ def test_a_database_with_another_identity_is_a_copy() -> None:
 
 
 @pytest.mark.django_db
+def test_a_database_whose_user_may_not_read_the_systems_identifier_has_an_identity_all_the_same(
+    on_postgresql: bool,
+) -> None:
+    if not on_postgresql:
+        pytest.skip("SQLite is known by its path")
+    full = leader.identity()
+    with connection.cursor() as cursor:
+        cursor.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+        cursor.execute("CREATE ROLE newss_plain; GRANT SELECT ON ALL TABLES IN SCHEMA public TO newss_plain")
+        cursor.execute("SET LOCAL ROLE newss_plain")
+        plain = leader.identity()
+        assert plain == leader.identity() != full
+        assert plain.endswith(f"/{connection.settings_dict['NAME']}")
+        assert leader.why_copied() == ""
+        cursor.execute("RESET ROLE")
+    leader.take_over(instance())
+    Installation.objects.update(identity=plain.replace("/", "9/"))
+    assert "belongs to another installation" in leader.why_copied()
+
+
+@pytest.mark.django_db
 def test_another_host_is_no_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     leader.take_over(instance())
     monkeypatch.setattr("socket.gethostname", lambda: "another-host")
