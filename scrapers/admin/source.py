@@ -40,6 +40,7 @@ from scrapers.admin.source_form import (
     option_names,
     setting_names,
 )
+from scrapers.admin.source_pause import PauseMixin
 from scrapers.admin.source_rows import SourceRow, rows_for
 from scrapers.admin.source_start import StartMixin
 from scrapers.jobs import poll_now
@@ -76,7 +77,7 @@ def _row(source: Any) -> SourceRow:
 
 
 @admin.register(Source)
-class SourceAdmin(StartMixin, EditManyMixin, HistoryMixin, NewsAdmin):
+class SourceAdmin(StartMixin, PauseMixin, EditManyMixin, HistoryMixin, NewsAdmin):
     """Sources: list, form, and the ways to poll them at once."""
 
     form = SourceForm
@@ -432,7 +433,7 @@ class SourceAdmin(StartMixin, EditManyMixin, HistoryMixin, NewsAdmin):
                 "may_poll": source.enabled and self.has_start_run_permission(request),
                 "request_key": secrets.token_hex(16),
             }
-        panels |= self.try_button(request, source)
+        panels |= self.try_button(request, source) | self.pause_buttons(request, source)
         return super().changeform_view(request, object_id, form_url, {**panels, **(extra_context or {})})
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:

@@ -325,3 +325,31 @@ def test_deleting_a_source_asks_first_without_listing_its_articles(
 def test_a_person_without_rights_sees_no_source(client: Client) -> None:
     client.force_login(factories.user())
     assert client.get(LIST).status_code == 403
+
+
+def test_a_source_is_paused_with_a_reason_and_resumed_on_its_page(editor: Client) -> None:
+    made = source("Tides")
+    here = f"{LIST}{made.pk}/"
+    page = editor.get(f"{here}change/").content.decode()
+    assert f'formaction="{here}pause/"' in page and ">Resume<" not in page
+    answer = editor.post(f"{here}pause/", {"reason": " it moves house "}, follow=True)
+    assert "“Tides” is paused." in answer.content.decode() and "it moves house" in answer.content.decode()
+    made.refresh_from_db()
+    assert made.paused_at is not None and made.paused_by is not None and made.pause_reason == "it moves house"
+    again = editor.post(f"{here}pause/", {"reason": "another"}, follow=True).content.decode()
+    assert "was paused already" in again
+    made.refresh_from_db()
+    assert made.pause_reason == "it moves house"
+    assert f'formaction="{here}pause/"' not in again and ">Resume<" in again
+    editor.post(f"{here}resume/")
+    made.refresh_from_db()
+    assert (made.paused_at, made.paused_by, made.pause_reason) == (None, None, "")
+    assert editor.get(f"{here}pause/").status_code == 405
+
+
+def test_who_may_not_change_sources_may_not_pause_them(client: Client) -> None:
+    made = source("Tides")
+    client.force_login(factories.user("scrapers.view_source"))
+    assert "pause/" not in client.get(f"{LIST}{made.pk}/change/").content.decode()
+    for step in ("pause", "resume"):
+        assert client.post(f"{LIST}{made.pk}/{step}/").status_code == 403
