@@ -82,6 +82,10 @@ class Visitor:
         cookie = client.cookies[settings.SESSION_COOKIE_NAME]
         self.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": self.base}])
 
+    def speak(self, language: str) -> None:
+        """Choose a language, as the user's menu does."""
+        self.context.add_cookies([{"name": settings.LANGUAGE_COOKIE_NAME, "value": language, "url": self.base}])
+
     def open(self, path: str) -> Page:
         """Go to a page."""
         self.page.goto(f"{self.base}{path}")
