@@ -210,10 +210,14 @@ class Engine:
         assert self._instance is not None
         while not self._heart_stopped.wait(min(HEARTBEAT_SECONDS, conf.lease_seconds() / 4)):
             try:
-                SchedulerInstance.objects.filter(pk=self._instance.pk).update(heartbeat_at=leader.server_time())
-                if self._scheduler is not None and not self._lock.is_held():
-                    logger.warning("The leader lock is gone.")
-                    self._leadership_lost()
+                state = InstanceState.STOPPING if self._stop.is_set() else InstanceState.STANDBY
+                if self._scheduler is not None:
+                    if self._lock.is_held():
+                        state = InstanceState.ACTIVE
+                    else:
+                        logger.warning("The leader lock is gone.")
+                        self._leadership_lost()
+                SchedulerInstance.objects.filter(pk=self._instance.pk).beat(leader.server_time(), state)
             except DatabaseAway as error:
                 logger.warning("The heartbeat cannot be written: %s", one_line(error))
                 connection.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -61,6 +61,15 @@ class SchedulerInstanceQuerySet(models.QuerySet["SchedulerInstance"]):
 
         executing = Run.objects.running().filter(instance=OuterRef("pk"))
         return self.filter(Q(state__in=InstanceState.alive()) | Exists(executing))
+
+    def beat(self, now: datetime, state: InstanceState) -> None:
+        """Write a heartbeat; a process that slept and was taken for lost is in this state again."""
+        was_lost = Q(state=InstanceState.LOST)
+        self.update(
+            heartbeat_at=now,
+            state=Case(When(was_lost, then=Value(state)), default=F("state")),
+            ended_at=Case(When(was_lost, then=None), default=F("ended_at")),
+        )
 
     def say_lost(self, now: datetime) -> int:
         """Note that these went silent without saying goodbye; return of how many that was not known."""

@@ -70,6 +70,19 @@ def test_a_leader_that_sleeps_is_replaced_and_does_nothing_twice_when_it_wakes(
     assert "Traceback" not in first.output + second.output
 
 
+def test_schedulers_that_slept_and_were_taken_for_lost_say_that_they_live(start_scheduler: Start) -> None:
+    first, second = start_scheduler(), start_scheduler(leading=False)
+    second.wait_for("Standing by")
+    wait_until(lambda: SchedulerInstance.objects.count() == 2)
+    SchedulerInstance.objects.update(state=InstanceState.LOST, ended_at=datetime.now(UTC))
+
+    def states() -> set[tuple[int, str]]:
+        return set(SchedulerInstance.objects.filter(ended_at=None).values_list("pid", "state"))
+
+    wanted = {(first.process.pid, InstanceState.ACTIVE.value), (second.process.pid, InstanceState.STANDBY.value)}
+    wait_until(lambda: states() == wanted, what="both are as they were")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_lock_that_is_broken_off_is_noticed_by_its_holder_and_free_for_the_next() -> None:
     holder, other = leader.leader_lock(), leader.leader_lock()
