@@ -18,13 +18,17 @@ from pathlib import Path
 OUT = Path(__file__).resolve().parents[1] / "out" / "pages.json"
 PAGES = {
     "dashboard": "/admin/",
+    "dashboard, strip": "/admin/dashboard/strip/",
+    "dashboard, rest": "/admin/dashboard/live/",
     "schedules": "/admin/scheduling/schedule/",
     "runs": "/admin/scheduling/run/",
     "runs, failed": "/admin/scheduling/run/?status__exact=failed",
+    "runs, not succeeded": "/admin/scheduling/run/?status__exact=succeeded&not=status__exact",
     "runs, far page": "/admin/scheduling/run/?p=15",
     "sources": "/admin/scrapers/source/",
     "articles": "/admin/scrapers/article/",
     "articles, search": "/admin/scrapers/article/?q=harbour+storm",
+    "articles, not one language": "/admin/scrapers/article/?language=de&not=language",
     "articles, one language": "/admin/scrapers/article/?language=de",
     "coming up": "/admin/scheduling/schedule/coming-up/",
 }
@@ -35,6 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pages", description=__doc__)
     parser.add_argument("--runs", type=int, default=1_000_000)
     parser.add_argument("--articles", type=int, default=2_000_000)
+    parser.add_argument("--schedules", type=int, default=200)
     parser.add_argument("--requests", type=int, default=20)
     options = parser.parse_args()
     from tests.postgres import server
@@ -49,11 +54,11 @@ def main() -> int:
             "NEWSS_INSECURE_HTTP": "on",
             "LOG_LEVEL": "WARNING",
         }
-        measure(options.runs, options.articles, options.requests)
+        measure(options.runs, options.articles, options.schedules, options.requests)
     return 0
 
 
-def measure(runs: int, articles: int, requests: int) -> None:
+def measure(runs: int, articles: int, schedules: int, requests: int) -> None:
     """Fill the database and time each page."""
     import django
 
@@ -72,7 +77,7 @@ def measure(runs: int, articles: int, requests: int) -> None:
         cursor.execute(f"CREATE DATABASE {connection.ops.quote_name(str(connection.settings_dict['NAME']))}")
     call_command("migrate", verbosity=0)
     begin = time.perf_counter()
-    fill(runs, articles)
+    fill(runs, articles, schedules=schedules)
     print(f"filled in {time.perf_counter() - begin:.0f} s", file=sys.stderr)
     client = Client()
     client.force_login(User.objects.create_superuser("bench", password=None))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.forms.utils import ErrorDict
 from django.urls import reverse
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from unfold import widgets
 
 from scheduling.admin import trigger_text
+from scheduling.admin.borrowed_form import BorrowingForm
 from scheduling.admin.fields import SpanField, TextAsJSONField, ZonedDateTimeField, in_unfolds_look
 from scheduling.jobs import registry
 from scheduling.models import Schedule
@@ -30,12 +30,6 @@ FIRST_INTERVAL_SECONDS = 900
 def parameter_field(name: str) -> str:
     """Return the name that a job's field has in the schedule's form."""
     return f"{PREFIX}-{name}"
-
-
-if TYPE_CHECKING:
-    _ModelForm = forms.ModelForm[Schedule]
-else:
-    _ModelForm = forms.ModelForm
 
 
 def choices_address(job_name: str, field: str) -> str:
@@ -55,11 +49,11 @@ def span(name: str, label: Any, *, min_value: int = 0) -> SpanField:
     )
 
 
-class ScheduleForm(_ModelForm):
+class ScheduleForm(BorrowingForm):
     """A schedule with its job's parameters; `for_job` makes the class for one job."""
 
+    prefix_of_borrowed, choice, show_only = PREFIX, "job", SHOW_ONLY
     job_name = ""
-    _job_changed = False
 
     job = forms.ChoiceField(label=_("Job"), widget=widgets.UnfoldAdminSelectWidget)
     job_shown = forms.CharField(label="", required=False, widget=forms.HiddenInput)
@@ -106,18 +100,12 @@ class ScheduleForm(_ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.is_bound:
-            self.data = self._with_defaults(self.data)
-        elif self.instance._state.adding:
+        self.show_borrowed(self.instance.parameters or {})
+        if not self.is_bound and self.instance._state.adding:
             self.initial["interval_seconds"] = self.instance.interval_seconds = FIRST_INTERVAL_SECONDS
-        stored = self.instance.parameters or {}
-        for name, field in self._job_fields().items():
-            self.initial.setdefault(parameter_field(name), stored.get(name, field.initial))
         job = self.fields.get("job")
         if isinstance(job, forms.ChoiceField):
             job.choices = self._job_choices()
-            self.initial["job"] = self.job_name
-            self.initial["job_shown"] = self.job_name
         zone = (self.data.get("timezone") if self.is_bound else None) or self.instance.timezone or default_zone()
         for field in self.fields.values():
             if isinstance(field, ZonedDateTimeField):
@@ -138,26 +126,20 @@ class ScheduleForm(_ModelForm):
         """Return the names of the parameter fields, in the order of the job's form."""
         return [name for name in cls.base_fields if name.startswith(f"{PREFIX}-")]
 
-    @property
-    def only_shown(self) -> bool:
-        """Tell whether the form is to be shown again as typed, neither judged nor saved."""
-        return self.is_bound and any(name in self.data for name in SHOW_ONLY)
+    def chosen(self) -> str:
+        """Return the job that this form is for."""
+        return self.job_name
 
-    def is_valid(self) -> bool:
-        """Tell whether it can be saved."""
-        return not self.only_shown and super().is_valid()
-
-    @property
-    def errors(self) -> ErrorDict:
-        """Return the messages by field; none for a form that is only shown again."""
-        return ErrorDict() if self.only_shown else super().errors
+    def borrowed(self) -> Mapping[str, forms.Field]:
+        """Return the fields of the job's form."""
+        return registry.get(self.job_name).form.base_fields if self.job_name in registry else {}
 
     def clean(self) -> dict[str, Any]:
         """Check the parameters with the job's own form, and put them on the schedule."""
         cleaned = super().clean() or {}
         if "job" not in self.fields:
             return cleaned
-        if self._job_changed:
+        if self.choice_changed:
             self.add_error("job", _t("The job was changed: look through its parameters, then save."))
             return cleaned
         if self.job_name not in registry:
@@ -166,44 +148,11 @@ class ScheduleForm(_ModelForm):
         if form.is_valid():
             self.instance.parameters = form.to_parameters()
             return cleaned
-        for name, messages in form.errors.as_data().items():
-            field = parameter_field(name)
-            if field not in self.fields:
-                self.add_error(None, ValidationError(messages))
-            elif field not in self.errors:
-                self.add_error(field, ValidationError(messages))
+        self.add_borrowed_errors(form)
         return cleaned
-
-    def _job_fields(self) -> dict[str, forms.Field]:
-        return dict(registry.get(self.job_name).form.base_fields) if self.job_name in registry else {}
 
     def _job_choices(self) -> list[tuple[str, Any]]:
         choices = sorted(registry.choices(), key=lambda choice: str(choice[1]))
         if self.job_name and self.job_name not in registry:
             choices.append((self.job_name, _t("%(job)s (not registered here)") % {"job": self.job_name}))
         return choices
-
-    def _with_defaults(self, data: Any) -> Any:
-        """Return the posted data with the defaults of a job whose fields were not on the page that was posted."""
-        shown = data.get("job_shown")
-        if not shown or shown == self.job_name or "job" not in data:
-            return data
-        self._job_changed = True
-        data = data.copy()
-        data["job_shown"] = self.job_name
-        for name, field in self._job_fields().items():
-            value = field.initial() if callable(field.initial) else field.initial
-            if parameter_field(name) not in data and value is not None:
-                # As a browser would post it.
-                posted = value if isinstance(value, list) else [field.prepare_value(value)]
-                data.setlist(parameter_field(name), posted)
-        return data
-
-    def _update_errors(self, errors: ValidationError) -> None:
-        """Show what the model says of a field that is not on this form above the form."""
-        if hasattr(errors, "error_dict"):
-            known: dict[str, list[ValidationError]] = {}
-            for name, messages in errors.error_dict.items():
-                known.setdefault(name if name in self.fields else NON_FIELD_ERRORS, []).extend(messages)
-            errors = ValidationError(known)
-        super()._update_errors(errors)  # type: ignore[misc]

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.forms.utils import ErrorDict
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
+from scheduling.admin.borrowed_form import BorrowingForm
 from scheduling.admin.fields import in_unfolds_look
 from scrapers import secrets
 from scrapers.kinds import registry
@@ -42,10 +41,9 @@ EDITABLE_SETTINGS = tuple(
 """The settings that can be changed in many sources at once: those that hold no secret."""
 
 if TYPE_CHECKING:
-    _SourceModelForm = forms.ModelForm[Source]
     _LevelModelForm = forms.ModelForm[SettingsLevel]
 else:
-    _SourceModelForm = _LevelModelForm = forms.ModelForm
+    _LevelModelForm = forms.ModelForm
 
 
 def option_names(kind: str) -> list[str]:
@@ -100,11 +98,11 @@ class SettingsFields:
         return {name: value for name, value in typed.items() if value not in (None, "", [], {})}
 
 
-class SourceForm(SettingsFields, _SourceModelForm):
+class SourceForm(SettingsFields, BorrowingForm):
     """A source as people edit it; `for_kind` makes the class for one kind."""
 
+    prefix_of_borrowed, choice, show_only = OPTION, "kind", (CHOOSE,)
     kind_name = "feed"
-    _kind_changed = False
 
     kind = forms.ChoiceField(label=_("Kind"), choices=registry.choices, widget=UnfoldAdminSelectWidget)
     kind_shown = forms.CharField(label="", required=False, widget=forms.HiddenInput)
@@ -118,12 +116,8 @@ class SourceForm(SettingsFields, _SourceModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.is_bound:
-            self.data = self._with_defaults(self.data)
-        stored = self._stored_options = dict(self.instance.options or {})
-        for name, field in self._kind_fields().items():
-            self.initial.setdefault(f"{OPTION}-{name}", stored.get(name, field.initial))
-        self.initial["kind"] = self.initial["kind_shown"] = self.kind_name
+        self._stored_options = dict(self.instance.options or {})
+        self.show_borrowed(self._stored_options)
         if "url" in self.fields and self.kind_name in dict(registry.choices()):
             self.fields["url"].help_text = registry.get(self.kind_name).address_help
         self.show_settings(self.instance.settings or {})
@@ -151,26 +145,25 @@ class SourceForm(SettingsFields, _SourceModelForm):
         body = {**options, **setting_fields(), "kind_name": kind, "Meta": cls.Meta, "Media": cls.Media}
         return type(f"{cls.__name__}Of{kind.title()}", (cls,), body)
 
-    @property
-    def only_shown(self) -> bool:
-        """Tell whether the form is to be shown again as typed, neither judged nor saved."""
-        return self.is_bound and CHOOSE in self.data
+    def chosen(self) -> str:
+        """Return the kind that this form is for."""
+        return self.kind_name
 
-    def is_valid(self) -> bool:
-        """Tell whether it can be saved."""
-        return not self.only_shown and super().is_valid()
+    def borrowed(self) -> Mapping[str, forms.Field]:
+        """Return the fields of the kind's options."""
+        known = self.kind_name in dict(registry.choices())
+        return registry.get(self.kind_name).form.base_fields if known else {}
 
-    @property
-    def errors(self) -> ErrorDict:
-        """Return the messages by field; none for a form that is only shown again."""
-        return ErrorDict() if self.only_shown else super().errors
+    def says_above(self, name: str) -> bool:
+        """Tell whether what the model says of options or settings is shown above the form: a field tells it better."""
+        return not self.errors
 
     def clean(self) -> dict[str, Any]:
         """Check the options with the kind's own form, and put options and settings on the source."""
         cleaned = super().clean() or {}
         if "kind" not in self.fields:
             return cleaned
-        if self._kind_changed and self._kind_fields():
+        if self.choice_changed and self.borrowed():
             self.add_error("kind", _t("The kind was changed: look through its options, then save."))
             return cleaned
         self.instance.settings = self.typed_settings()
@@ -178,30 +171,8 @@ class SourceForm(SettingsFields, _SourceModelForm):
         if form.is_valid():
             self.instance.options = form.to_options()
             return cleaned
-        for name, messages in form.errors.as_data().items():
-            field = f"{OPTION}-{name}"
-            if field not in self.fields:
-                self.add_error(None, ValidationError(messages))
-            elif field not in self.errors:
-                self.add_error(field, ValidationError(messages))
+        self.add_borrowed_errors(form)
         return cleaned
-
-    def _kind_fields(self) -> dict[str, forms.Field]:
-        known = self.kind_name in dict(registry.choices())
-        return dict(registry.get(self.kind_name).form.base_fields) if known else {}
-
-    def _with_defaults(self, data: Any) -> Any:
-        """Return the posted data with the defaults of a kind whose fields were not on the page that was posted."""
-        shown = data.get("kind_shown")
-        if not shown or shown == self.kind_name or "kind" not in data:
-            return data
-        self._kind_changed = True
-        data = data.copy()
-        data["kind_shown"] = self.kind_name
-        for name, field in self._kind_fields().items():
-            if f"{OPTION}-{name}" not in data and field.initial is not None:
-                data[f"{OPTION}-{name}"] = field.initial
-        return data
 
     def _show_origins(self) -> None:
         """Say at each setting what holds where the field is left empty, and where that comes from."""
@@ -217,18 +188,6 @@ class SourceForm(SettingsFields, _SourceModelForm):
                 field.help_text = f"{field.help_text} {words}".strip()
             if isinstance(field, forms.ChoiceField):
                 field.choices = [("", f"– {value or '–'} ({where}) –"), *list(field.choices)[1:]]  # type: ignore[arg-type]
-
-    def _update_errors(self, errors: ValidationError) -> None:
-        """Show what the model says of a field that is not on this form above the form, unless a field tells it."""
-        if hasattr(errors, "error_dict"):
-            known: dict[str, list[ValidationError]] = {}
-            for name, messages in errors.error_dict.items():
-                if name in self.fields:
-                    known.setdefault(name, []).extend(messages)
-                elif not self.errors:
-                    known.setdefault(NON_FIELD_ERRORS, []).extend(messages)
-            errors = ValidationError(known)
-        super()._update_errors(errors)  # type: ignore[misc]
 
 
 class LevelForm(SettingsFields, _LevelModelForm):
