@@ -17,6 +17,7 @@ from typing import Any
 from cronsim import CronSim, CronSimError
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from scheduling.triggers.base import SMALLEST_STEP, DueTimes, ScheduleTrigger
 from scheduling.triggers.clocks import SECOND, Stretch, stretch_at
@@ -24,13 +25,21 @@ from scheduling.triggers.daily import DAY, moved
 from scheduling.triggers.outlook import ChangeEffect
 from scheduling.triggers.pattern import MACROS, expand, parse
 
-FIELDS: dict[str, tuple[int, str, str]] = {
-    "second": (0, "second", "0–59"),
-    "minute": (1, "minute", "0–59"),
-    "hour": (2, "hour", "0–23"),
-    "day-of-month": (3, "day of the month", "1–31, L (the last day) or LW (the last weekday)"),
-    "month": (4, "month", "1–12 or JAN–DEC"),
-    "day-of-week": (5, "day of the week", "0–7 (0 and 7 are Sunday), SUN–SAT, 5#3 (the third Friday) or 5L (the last)"),
+FIELDS: dict[str, tuple[int, Any, Any]] = {
+    "second": (0, pgettext_lazy("field of a crontab", "second"), "0–59"),
+    "minute": (1, pgettext_lazy("field of a crontab", "minute"), "0–59"),
+    "hour": (2, pgettext_lazy("field of a crontab", "hour"), "0–23"),
+    "day-of-month": (
+        3,
+        pgettext_lazy("field of a crontab", "day of the month"),
+        gettext_lazy("1–31, L (the last day) or LW (the last weekday)"),
+    ),
+    "month": (4, pgettext_lazy("field of a crontab", "month"), gettext_lazy("1–12 or JAN–DEC")),
+    "day-of-week": (
+        5,
+        pgettext_lazy("field of a crontab", "day of the week"),
+        gettext_lazy("0–7 (0 and 7 are Sunday), SUN–SAT, 5#3 (the third Friday) or 5L (the last)"),
+    ),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit, urlunsplit
 
+from django.utils.translation import gettext as _
 from tld import get_fld
 
 #: Parameters that say where a reader came from, never what is to be read.
@@ -35,12 +36,12 @@ def to_wire(url: str) -> str:
     """
     parts = urlsplit(url.strip())
     if not is_fetchable(url.strip()):
-        raise ValueError(f"not an address of http or https: {url[:200]!r}")
+        raise ValueError(_("not an address of http or https: %s") % repr(url[:200]))
     host = (parts.hostname or "").rstrip(".")
     if not host.isascii():
         host = host.encode("idna").decode()
     if not re.fullmatch(r"[A-Za-z0-9._:%~-]+", host):
-        raise ValueError(f"not the name of a host: {host[:200]!r}")
+        raise ValueError(_("not the name of a host: %s") % repr(host[:200]))
     shown = f"[{host}]" if ":" in host else host
     port = "" if parts.port is None or parts.port == _USUAL_PORTS[parts.scheme] else f":{parts.port}"
     path, query = quote(parts.path, safe=_KEEP) or "/", quote(parts.query, safe=_KEEP)

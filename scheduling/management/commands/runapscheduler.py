@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.utils import DatabaseError
+from django.utils.translation import gettext as _
 
 from scheduling.engine import Engine
 
@@ -47,7 +48,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, grace: float | None, adopt: bool, **options: Any) -> None:
         """Run the engine until told to stop."""
         if grace is not None and grace < 0:
-            raise CommandError(f"--grace must be 0 or more seconds, got: {grace:g}")
+            raise CommandError(_("--grace must be 0 or more seconds, got: %g") % grace)
         self._check_migrations()
         engine = Engine(grace, adopt=adopt)
         stops: list[int] = []
@@ -77,4 +78,6 @@ class Command(BaseCommand):
             logger.warning("The migrations cannot be checked now: %s", error)
             return
         if missing:
-            raise CommandError(f"{len(missing)} migration(s) are not applied. Run: python manage.py migrate")
+            raise CommandError(
+                _("%(count)d migration(s) are not applied. Run: python manage.py migrate") % {"count": len(missing)}
+            )

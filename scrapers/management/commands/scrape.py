@@ -11,6 +11,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
+from django.utils.translation import gettext as _
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
@@ -47,7 +48,7 @@ class Command(BaseCommand):
     ) -> None:
         """Collect; the progress goes to standard error, articles to standard output."""
         if limit is not None and limit < 1:
-            raise CommandError("--limit must be 1 or more.")
+            raise CommandError(_("--limit must be 1 or more."))
         self._as_json = json
         console = Console(file=sys.stderr)
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
@@ -63,7 +64,7 @@ class Command(BaseCommand):
             except ValidationError as error:
                 raise CommandError(" ".join(error.messages)) from error
             except KeyboardInterrupt as error:
-                raise CommandError("Interrupted.", returncode=130) from error
+                raise CommandError(_("Interrupted."), returncode=130) from error
         if not json:
             self.stdout.write(sentence)
 
@@ -75,11 +76,12 @@ class Command(BaseCommand):
         if found is not None:
             return found
         if "://" not in target and ("." not in target or " " in target):
-            raise CommandError(f"There is no source “{target}”, and it is no address.")
+            raise CommandError(_("There is no source “%s”, and it is no address.") % target)
         discovery = discover(target)
         usable = [candidate for candidate in discovery.candidates if candidate.guess.count]
         if not usable:
-            raise CommandError(" ".join([f"Nothing to collect from was found at {target}.", *discovery.notes[:1]]))
+            sentence = _("Nothing to collect from was found at %s.") % target
+            raise CommandError(" ".join([sentence, *discovery.notes[:1]]))
         best = usable[0]
         url, _tokens = without_tokens(best.url)
         self.stderr.write(f"{url}: {best.guess.kind}, {best.guess.count} items ({best.found_by})")
@@ -107,7 +109,7 @@ class Command(BaseCommand):
             source.save()
             self.stderr.write(f"The source “{source.name}” is new.")
         elif not source.enabled:
-            raise CommandError(f"The source “{source.name}” is off; --dry-run shows what it would bring.")
+            raise CommandError(_("The source “%s” is off; --dry-run shows what it would bring.") % source.name)
 
         def look(run: Run) -> None:
             new, found = run.summary.get("new", 0), run.summary.get("found", 0)
@@ -115,7 +117,7 @@ class Command(BaseCommand):
 
         run = run_here(JOB, {"sources": [source.pk], "query": query, "limit": limit}, look)
         if run is None:
-            raise CommandError("The run was taken away from this process; see its page in the admin.")
+            raise CommandError(_("The run was taken away from this process; see its page in the admin."))
         began = run.started_at or run.queued_at
         found = Article.objects.filter(Q(first_run=run) | Q(sources=source, updated_at__gte=began)).distinct()
         self._print(found.order_by("pk").iterator(chunk_size=200), source)
