@@ -26,7 +26,7 @@ from lxml import etree
 from scheduling.models import Tag
 from scrapers.models import Source
 from scrapers.portable import POLLING_FIELDS, SOURCE_FIELDS, fill, plain, to_be_typed, without_masks
-from scrapers.secrets import without_secrets, without_tokens
+from scrapers.secrets import MASK, without_secrets, without_tokens
 
 NAMESPACE = "urn:newss:opml"
 MAX_BYTES = 10 * 1024 * 1024
@@ -161,7 +161,8 @@ def _outline(element: ET.Element, name: str, url: str, folders: tuple[str, ...])
         tags=tuple(dict.fromkeys(tag for tag in tags if tag)),
         kind=element.get(f"{{{NAMESPACE}}}kind", "feed"),
         enabled=element.get(f"{{{NAMESPACE}}}enabled", "yes") != "no",
-        options=_own(element, "options", dict),
+        # A masked secret stands for nothing here; what must have one is refused and named.
+        options={name: value for name, value in _own(element, "options", dict).items() if value != MASK},
         settings=_own(element, "settings", dict),
         polling=_own(element, "polling", dict),
     )

@@ -20,6 +20,7 @@ from scrapers.fetch.identity import Identity
 from scrapers.kinds import OptionsForm, SecretField, registry
 from scrapers.models import ResultStatus, Source, SourceMove
 from scrapers.models.move import MOVES_AFTER
+from scrapers.opml import Outline, import_outlines, read
 from scrapers.secrets import MASK, without_tokens
 from scrapers.source_settings import clean_settings
 from tests import factories
@@ -149,8 +150,6 @@ def test_a_token_in_an_address_reaches_its_server_and_stands_nowhere(
 
 @pytest.mark.django_db
 def test_an_import_takes_tokens_out_of_addresses_and_stores_none_twice() -> None:
-    from scrapers.opml import Outline, import_outlines
-
     outlines = [Outline(name, f"https://a.example/feed?token={name}", (), "feed") for name in ("one", "two")]
     report = import_outlines(outlines)
     assert ([line.url for line in report.added], len(report.known)) == (["https://a.example/feed"], 1)
@@ -215,6 +214,8 @@ class TestOptions:
         call_command("export_config", str(tmp_path / "all.yaml"))
         call_command("export_opml", output=str(tmp_path / "all.opml"))
         assert all("enc:" not in file.read_text() for file in tmp_path.iterdir())
+        [outline] = read((tmp_path / "all.opml").read_bytes())
+        assert outline.options == {}, "a mask is no token"
         settings.NEWSS_SECRETS_KEYS = ["new", "old"]
         call_command("rotate_secrets", verbosity=0)
         settings.NEWSS_SECRETS_KEYS = ["new"]
