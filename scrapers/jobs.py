@@ -272,7 +272,7 @@ def _outcome(results: Sequence[SourceResult], failed: Sequence[SourceResult]) ->
     if updated := sum(result.updated for result in results):
         words.append(ngettext("%d article updated.", "%d articles updated.", updated) % updated)
     if lost := sum(result.failed for result in results if result.status != ResultStatus.FAILED):
-        words.append(ngettext("%d article could not be had.", "%d articles could not be had.", lost) % lost)
+        words.append(ngettext("%d article could not be fetched.", "%d articles could not be fetched.", lost) % lost)
     if failed:
         begin = ngettext("%(failed)d of %(all)d source failed:", "%(failed)d of %(all)d sources failed:", len(results))
         words.insert(0, f"{begin % {'failed': len(failed), 'all': len(results)}} {_reasons(failed)}")

@@ -55,7 +55,7 @@ class Progress:
             return None
         failure, count = Counter(error.failure for error in self.failures).most_common(1)[0]
         first = next(error for error in self.failures if error.failure == failure)
-        sentence = _t("None of its %(count)s articles could be had; %(share)s of them: %(why)s")
+        sentence = _t("None of its %(count)s articles could be fetched; %(share)s of them: %(why)s")
         values = {"count": self.counts.total(), "share": count, "why": first.sentence}
         return CollectError(failure, sentence % values, http_status=self.http_status)
 

@@ -51,7 +51,7 @@ class BackfillAdmin(ReadOnlyAdmin):
             '<a class="newss-link" href="{}?backfill__id__exact={}">{}</a>',
             reverse("admin:scheduling_run_changelist"),
             backfill.pk,
-            _("%(done)d of %(all)d ended, %(bad)d not well")
+            _("%(done)d of %(all)d ended, %(bad)d badly")
             % {
                 "done": backfill.run_count - backfill.active_count,
                 "all": backfill.run_count,

@@ -130,7 +130,7 @@ class EditManyMixin(_Admin):
     def _edit_many_fields(self, request: HttpRequest) -> dict[str, forms.Field]:
         known = self.get_form(request, None, change=True).base_fields
         fields = {name: known[name] for name in self.edit_many_names if name in known}
-        for name, label in ((ADD_TAGS, _("Add tags")), (REMOVE_TAGS, _("Take away tags"))):
+        for name, label in ((ADD_TAGS, _("Add tags")), (REMOVE_TAGS, _("Remove tags"))):
             fields[name] = forms.ModelMultipleChoiceField(
                 Tag.objects.all(), label=label, widget=UnfoldAdminSelect2MultipleWidget
             )

@@ -92,7 +92,7 @@ class ScheduleForm(BorrowingForm):
     retry_delay_seconds = span("retry_delay_seconds", _("First retry after"), min_value=1)
     retry_delay_max_seconds = span("retry_delay_max_seconds", _("Longest delay of a retry"), min_value=1)
     time_limit_seconds = span("time_limit_seconds", _("Time limit"), min_value=1)
-    kill_after_seconds = span("kill_after_seconds", _("Kill after further"))
+    kill_after_seconds = span("kill_after_seconds", _("Kill after another"))
 
     class Meta:
         model = Schedule

@@ -110,7 +110,7 @@ class ScheduleAdmin(ScheduleListAdmin):
                 _("When"),
                 {
                     "fields": list(preview.WHEN),
-                    "description": _("Times are in the schedule’s time zone; the preview says what comes of them."),
+                    "description": _("Times are in the schedule's time zone; the preview says what comes of them."),
                     "classes": ["newss-when"],
                 },
             ),

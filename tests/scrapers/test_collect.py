@@ -298,7 +298,7 @@ def test_a_page_that_fails_is_counted_and_tried_again_only_if_that_can_help(serv
     collected = collect_news()
     result = collected.of("Small")
     assert (result.status, result.seen, result.new, result.failed, result.forbidden) == ("ok", 7, 1, 5, 1)
-    assert collected.result.outcome == "1 new article from 1 source. 5 articles could not be had."
+    assert collected.result.outcome == "1 new article from 1 source. 5 articles could not be fetched."
     assert "“gone”: 127.0.0.1 answered 410" in collected.log
     server.asked.clear()
     server.answer("/later", page("later", "Later."))
