@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from django.test import Client
 from django.utils import timezone
 
 from scrapers.database import DatabaseThread
@@ -21,6 +22,7 @@ from scrapers.fetch.client import Fetcher
 from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.fetch.groups import group_name
 from scrapers.models import Host, HostGroup, ResultStatus, Source
+from tests import factories
 from tests.scrapers.conftest import Collected, LocalServer
 
 NAMES = {"www.paper.co.uk": "127.0.0.2", "feeds.paper.co.uk": "127.0.0.3", "paper.org.uk": "127.0.0.4"}
@@ -193,3 +195,14 @@ def test_retry_after_holds_for_the_source_and_for_its_host_where_the_installatio
     again = collect_news(sources=[busy.pk])
     assert again.of("Busy").failure_class == FailureClass.RATE_LIMITED
     assert len(server.asked) == asked
+
+
+@pytest.mark.django_db
+def test_the_list_of_hosts_names_the_group_of_those_that_share(client: Client) -> None:
+    for name in ("www.paper.co.uk", "alone.example"):
+        host = Host.objects.create(scheme="https", host=name, port=443)
+        host.join("paper.co.uk" if "paper" in name else host.origin)
+    client.force_login(factories.user("scrapers.view_host"))
+    page = client.get("/admin/scrapers/host/").content.decode()
+    assert "Shares slots as" in page and ">paper.co.uk<" in page
+    assert page.count("https://alone.example") == 1, "who stands alone shares with nobody"
