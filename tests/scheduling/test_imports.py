@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from io import StringIO
@@ -198,7 +199,8 @@ def test_crontabs_are_refused_while_commands_are_switched_off(settings: Any, tmp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["crontab", "/nowhere/at/all"], "/nowhere/at/all"),
+        (["crontab", "/nowhere/at/all"], "^/nowhere/at/all: No such file or directory$"),
+        (["crontab", sys.executable], "is not a text file in UTF-8.$"),
         (["crontab", os.devnull, "--timezone", "Mars/Olympus"], "Mars/Olympus"),
         (["celery-beat"], "no tables of django-celery-beat"),
         (["apscheduler", "--database", "elsewhere"], "elsewhere"),

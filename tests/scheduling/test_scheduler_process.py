@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django_apscheduler.models import DjangoJobExecution
 
@@ -28,6 +29,13 @@ def ended(schedule: Schedule) -> list[Run]:
 def first_ended(schedule: Schedule) -> Run:
     wait_until(lambda: ended(schedule), what=f"a run of {schedule}")
     return ended(schedule)[0]
+
+
+@pytest.mark.anydb
+@pytest.mark.parametrize("grace", ["-1", "nan", "inf"])
+def test_a_grace_that_is_no_time_is_refused_in_a_line(grace: str) -> None:
+    with pytest.raises(CommandError, match=f"--grace must be 0 or more seconds, got: {grace}"):
+        call_command("runapscheduler", f"--grace={grace}")
 
 
 @pytest.mark.parametrize("executor", ["threads", "processes"])

@@ -87,9 +87,11 @@ class Command(BaseCommand):
         if options["source"] == "crontab":
             name = options["file"]
             try:
-                text = sys.stdin.read() if name == "-" else Path(name).read_text()
-            except (OSError, UnicodeDecodeError) as error:
-                raise CommandError(f"{name}: {error}") from error
+                text = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
+            except OSError as error:
+                raise CommandError(f"{name}: {error.strerror or error}") from error
+            except UnicodeDecodeError as error:
+                raise CommandError(_("%(name)s is not a text file in UTF-8.") % {"name": name}) from error
             shown = "crontab" if name == "-" else Path(name).name
             return Crontab(shown, options["timezone"], system=options["system"], user=getpass.getuser()).lines(text)
         if options["database"] not in connections:

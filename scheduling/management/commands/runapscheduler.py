@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import sys
@@ -47,7 +48,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, grace: float | None, adopt: bool, **options: Any) -> None:
         """Run the engine until told to stop."""
-        if grace is not None and grace < 0:
+        if grace is not None and not 0 <= grace < math.inf:
             raise CommandError(_("--grace must be 0 or more seconds, got: %g") % grace)
         self._check_migrations()
         engine = Engine(grace, adopt=adopt)
