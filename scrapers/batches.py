@@ -1,8 +1,10 @@
-"""Articles on their way to the database: what comes while a batch is being stored is the next batch."""
+"""What is on its way to the database: what comes while a batch is being written is the next batch."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 from django.utils import timezone
 from django.utils.translation import gettext as _t
@@ -14,44 +16,78 @@ from scrapers.ingest import Draft, Outcome, store
 
 MAX_BATCH = 100
 
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
-class Batches:
-    """Stores drafts in batches that form by themselves."""
 
-    def __init__(self, database: DatabaseThread) -> None:
+class Together(Generic[Given, Made]):
+    """Lets one function in the database thread write many things at once, in batches that form by themselves.
+
+    `write` returns for each thing what became of it, or the error that is its own; what it raises befalls them all.
+    """
+
+    def __init__(self, database: DatabaseThread, write: Callable[[list[Given]], Sequence[Made | Exception]]) -> None:
         self._database = database
-        self._waiting: list[tuple[Draft, asyncio.Future[Outcome]]] = []
+        self._function = write
+        self._waiting: list[tuple[Given, asyncio.Future[Made]]] = []
         self._writer: asyncio.Task[None] | None = None
 
-    async def store(self, draft: Draft) -> Outcome:
-        """Return what became of a draft, when that is committed; raises `CollectError` or the database's error."""
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append((draft, future))
+    @property
+    def was_used(self) -> bool:
+        """Tell whether there was anything to write."""
+        return self._writer is not None
+
+    async def write(self, one: Given) -> Made:
+        """Return what became of a thing, when that is committed; it is written even if the caller is cancelled."""
+        future: asyncio.Future[Made] = asyncio.get_running_loop().create_future()
+        self._waiting.append((one, future))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write())
         return await future
 
     async def close(self) -> None:
-        """Wait until everything is stored, and forget by which traces of old texts copies were looked for."""
+        """Wait until everything is written."""
         if self._writer is not None:
             await self._writer
-            await self._database.run(dedupe.forget_old, timezone.now())
 
     async def _write(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+            made: Sequence[Made | Exception]
             try:
-                outcomes = await self._database.run(store, [draft for draft, _future in batch])
+                made = await self._database.run(self._function, [one for one, _future in batch])
             except Exception as error:
-                for _draft, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            for (_draft, future), outcome in zip(batch, outcomes, strict=True):
+                made = [error] * len(batch)
+            for (_one, future), found in zip(batch, made, strict=True):
                 if future.done():
                     continue
-                if isinstance(outcome, Outcome):
-                    future.set_result(outcome)
+                if isinstance(found, Exception):
+                    future.set_exception(found)
                 else:
-                    sentence = _t("The article could not be stored: %s") % outcome
-                    future.set_exception(CollectError(FailureClass.INTERNAL, sentence))
+                    future.set_result(found)
+
+
+class Batches:
+    """Stores drafts of articles in batches."""
+
+    def __init__(self, database: DatabaseThread) -> None:
+        self._database = database
+        self._drafts: Together[Draft, Outcome] = Together(database, _store)
+
+    async def store(self, draft: Draft) -> Outcome:
+        """Return what became of a draft, when that is committed; raises `CollectError` or the database's error."""
+        return await self._drafts.write(draft)
+
+    async def close(self) -> None:
+        """Wait until everything is stored, and forget by which traces of old texts copies were looked for."""
+        await self._drafts.close()
+        if self._drafts.was_used:
+            await self._database.run(dedupe.forget_old, timezone.now())
+
+
+def _store(drafts: list[Draft]) -> list[Outcome | Exception]:
+    return [outcome if isinstance(outcome, Outcome) else _refused(outcome) for outcome in store(drafts)]
+
+
+def _refused(error: Exception) -> CollectError:
+    return CollectError(FailureClass.INTERNAL, _t("The article could not be stored: %s") % error)

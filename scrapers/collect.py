@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from django.utils import timezone
 from django.utils.translation import gettext as _t
@@ -50,6 +52,20 @@ def collect(
     `limit` is the number of new articles from each source. A run that is asked to stop returns those that were begun.
     """
     return asyncio.run(Collection(context, sources, query, limit).run())
+
+
+def spread(sources: Sequence[Source]) -> list[int]:
+    """Return the places of sources in an order in which those of one host are far apart.
+
+    Side by side they would fill the room of a run and wait for one another, while other hosts could be asked.
+    """
+    before: Counter[str] = Counter()
+    turns = []
+    for place, source in enumerate(sources):
+        host = urlsplit(source.url).netloc
+        turns.append((before[host], place))
+        before[host] += 1
+    return [place for _turn, place in sorted(turns)]
 
 
 class Collection:
@@ -98,7 +114,9 @@ class Collection:
             await self._database.close()
 
     async def _all_sources(self) -> list[SourceResult]:
-        tasks = [asyncio.create_task(self._one_source(source)) for source in self._sources]
+        # Those that begin first get room first.
+        begun = {place: asyncio.create_task(self._one_source(self._sources[place])) for place in spread(self._sources)}
+        tasks = [begun[place] for place in range(len(begun))]
         watcher = asyncio.create_task(self._stop_when_cancelled(tasks))
         try:
             results = await asyncio.gather(*tasks, return_exceptions=True)

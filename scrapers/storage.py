@@ -5,12 +5,15 @@ One object for each run, so that a rehearsal (`scrapers.tryout`) can take its pl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+
 from scrapers import ingest
-from scrapers.batches import Batches
+from scrapers.batches import Batches, Together
 from scrapers.database import DatabaseThread
 from scrapers.fetch.failures import CollectError
 from scrapers.ingest import Draft, Entry, Outcome, Status
@@ -24,10 +27,14 @@ class Storage:
     def __init__(self, database: DatabaseThread) -> None:
         self._database = database
         self._batches = Batches(database)
+        self._begun: Together[Source, None] = Together(database, Source.begin_polls)
+        self._ended: Together[Callable[[], None], None] = Together(database, _in_one_transaction)
+        self._results: Together[SourceResult, SourceResult] = Together(database, _save)
 
     async def close(self) -> None:
         """Wait until everything is stored."""
-        await self._batches.close()
+        for writer in (self._begun, self._ended, self._results, self._batches):
+            await writer.close()
 
     async def look_up(self, source: Source, entries: Sequence[Entry], scope: str) -> list[Status]:
         """Return what is known of each entry (`ingest.look_up`)."""
@@ -50,17 +57,17 @@ class Storage:
         return await self._database.run(stored_titles, source.pk, titles)
 
     async def begin_poll(self, source: Source) -> None:
-        """Note the next poll before this one's request (`Source.begin_poll`)."""
-        await self._database.run(source.begin_poll)
+        """Note the next poll before this one's request (`Source.begin_polls`)."""
+        await self._begun.write(source)
 
     async def polled(self, source: Source, **how: Any) -> SourceMove | None:
         """Note a poll that was answered in full (`Source.polled`); return the move of its address that is due by it."""
-        await self._database.run(source.polled, **how)
+        await self._ended.write(partial(source.polled, **how))
         return await self._move(source)
 
     async def not_modified(self, source: Source, facts: Facts) -> SourceMove | None:
         """Note a poll that brought nothing new (`Source.not_modified`); return what `polled` does."""
-        await self._database.run(source.not_modified, facts)
+        await self._ended.write(partial(source.not_modified, facts))
         return await self._move(source)
 
     async def _move(self, source: Source) -> SourceMove | None:
@@ -76,17 +83,47 @@ class Storage:
 
     async def failed(self, source: Source, error: CollectError) -> None:
         """Note a poll that failed (`Source.failed`)."""
-        await self._database.run(source.failed, error)
+        await self._ended.write(partial(source.failed, error))
 
     async def save(self, result: SourceResult) -> SourceResult:
         """Store how a source went."""
-        return await self._database.run(_save, result)
+        return await self._results.write(result)
 
 
-def _save(result: SourceResult) -> SourceResult:
-    """Store a result in place of one that an earlier start of the same run left; the source may be gone."""
-    if not Source.objects.filter(pk=result.source_id or 0).exists():
-        result.source = None
-    SourceResult.objects.filter(run=result.run_id, source_name=result.source_name).delete()
-    result.save()
-    return result
+def _in_one_transaction(functions: Sequence[Callable[[], None]]) -> list[Exception | None]:
+    """Call functions that write, and return what each raised; where the database refuses one, each by itself.
+
+    Raises `OperationalError` and `InterfaceError` when the database does not answer.
+    """
+    try:
+        with transaction.atomic():
+            return [_raised(function) for function in functions]
+    except (OperationalError, InterfaceError):
+        raise
+    except DatabaseError as error:
+        if len(functions) == 1:
+            return [error]
+        return [outcome for function in functions for outcome in _in_one_transaction([function])]
+
+
+def _raised(function: Callable[[], None]) -> Exception | None:
+    """Call a function and return what it raises, except for what ends the transaction."""
+    try:
+        function()
+    except (DatabaseError, InterfaceError):
+        raise
+    except Exception as error:
+        return error
+    return None
+
+
+@transaction.atomic
+def _save(results: list[SourceResult]) -> list[SourceResult]:
+    """Store results of a run in place of those that an earlier start of it left; a source may be gone."""
+    there = set(Source.objects.filter(pk__in={result.source_id for result in results}).values_list("pk", flat=True))
+    for result in results:
+        if result.source_id not in there:
+            result.source = None
+    names = {result.source_name for result in results}
+    SourceResult.objects.filter(run=results[0].run_id, source_name__in=names).delete()
+    return SourceResult.objects.bulk_create(results)

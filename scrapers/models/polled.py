@@ -5,9 +5,10 @@ The rules stand in `scrapers.polling` and `scrapers.health`; here they are appli
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
@@ -159,13 +160,31 @@ class PolledSource(models.Model):
         return (self.next_poll_at is None or self.next_poll_at <= now) and (hours is None or hours.hold(now))
 
     def begin_poll(self, now: datetime | None = None) -> None:
-        """Note the next poll before the request of this one is made: whatever becomes of it, none follows too soon.
+        """Note the next poll before the request of this one is made (`begin_polls`); raises `CollectError`."""
+        for error in filter(None, self.begin_polls([self], now)):
+            raise error
 
-        Raises `CollectError` (not counted) if the server asked to be left alone, which nobody passes.
+    @classmethod
+    def begin_polls(cls, sources: Sequence[Self], now: datetime | None = None) -> list[CollectError | None]:
+        """Note the next polls before the requests of these are made: whatever becomes of one, none follows too soon.
+
+        One statement for all. Returns for each None, or the `CollectError` (not counted) for one whose server asked to
+        be left alone, which nobody passes.
         """
         now = now or timezone.now()
-        self.check_held(now)
-        self._store(next_poll_at=self._next_poll(now))
+        held: list[CollectError | None] = []
+        begun = []
+        for source in sources:
+            try:
+                source.check_held(now)
+            except CollectError as error:
+                held.append(error)
+                continue
+            held.append(None)
+            source.next_poll_at = source._next_poll(now)
+            begun.append(source)
+        cls._default_manager.bulk_update(begun, ["next_poll_at"])
+        return held
 
     def check_held(self, now: datetime | None = None) -> None:
         """Raise `CollectError` (not counted) if the server asked to be left alone until later."""

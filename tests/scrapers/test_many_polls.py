@@ -1,0 +1,78 @@
+"""Polling many sources costs the database few statements, and what goes wrong with one befalls no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection
+
+from scrapers.collect import spread
+from scrapers.database import DatabaseThread
+from scrapers.models import ResultStatus, Source
+from scrapers.storage import _in_one_transaction
+from tests.scrapers.conftest import Collected, LocalServer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SOURCES = 40
+
+
+def test_polls_that_bring_nothing_new_take_about_one_statement_each(
+    serve: Callable[..., LocalServer], collect_news: Callable[..., Collected], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve()
+    server.conditional = True
+    for number in range(SOURCES):
+        path = f"/{number}.xml"
+        server.answer(path, "<rss version='2.0'><channel><title>Paper</title></channel></rss>", ETag=f'"{number}"')
+        Source.objects.create(name=f"Paper {number}", url=server.url(path))
+    collect_news()
+    statements: list[str] = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        statements.append(sql)
+        return execute(sql, params, many, context)
+
+    run = DatabaseThread.run
+
+    async def noted(self: DatabaseThread, function: Any, *args: Any, **kwargs: Any) -> Any:
+        def call() -> Any:
+            with connection.execute_wrapper(note):
+                return function(*args, **kwargs)
+
+        return await run(self, call)
+
+    monkeypatch.setattr(DatabaseThread, "run", noted)
+    again = collect_news()
+    assert all(again.of(f"Paper {number}").status == ResultStatus.NOT_MODIFIED for number in range(SOURCES))
+    ends = [sql for sql in statements if sql.startswith("UPDATE") and '"last_success_at"' in sql]
+    results = [sql for sql in statements if sql.startswith("INSERT") and "scrapers_sourceresult" in sql]
+    assert len(ends) == SOURCES
+    # The rest comes in batches, smaller ones on a machine that answers at once.
+    assert len(results) < SOURCES
+    assert len(statements) < 4 * SOURCES
+
+
+def test_a_note_of_a_poll_that_the_database_refuses_fails_alone() -> None:
+    one, other = (Source.objects.create(name=name, url=f"https://{name}.example/") for name in ("one", "other"))
+
+    def write(source: Source, **values: Any) -> Callable[[], None]:
+        def update() -> None:
+            Source.objects.filter(pk=source.pk).update(**values)
+
+        return update
+
+    def fail() -> None:
+        raise ValueError("for a reason of its own")
+
+    found = _in_one_transaction([write(one, etag="a"), write(other, interval_minutes=0), fail, write(other, etag="b")])
+    assert [type(error) for error in found] == [type(None), IntegrityError, ValueError, type(None)]
+    assert (Source.objects.get(pk=one.pk).etag, Source.objects.get(pk=other.pk).etag) == ("a", "b")
+
+
+def test_the_sources_of_one_host_do_not_stand_in_a_row() -> None:
+    names = ("a1", "a2", "a3", "b1", "c1", "c2")
+    sources = [Source(name=name, url=f"https://{name[0]}.example/{name[1]}") for name in names]
+    assert [names[place] for place in spread(sources)] == ["a1", "b1", "c1", "a2", "c2", "a3"]
