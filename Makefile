@@ -45,12 +45,11 @@ $(VENV)/installed-dev: requirements-dev.txt requirements.txt constraints.txt | $
 	@touch $@ $(VENV)/installed
 
 test: install-dev  ## the tests, on SQLite and on a PostgreSQL that they start; under 6 minutes
-	$(BIN)/python -X dev -m pytest -n $(JOBS) -m "not long"
-	$(BIN)/python -m tests.postgres $(BIN)/python -X dev -m pytest -n $(JOBS) -m "not long and not anydb"
+	@$(BIN)/python -m tests.legs "not long" -n $(JOBS)
 
 test-long: install-dev  ## everything at length
-	$(BIN)/python -X dev -m pytest -n $(JOBS)
-	$(BIN)/python -m tests.postgres $(BIN)/python -X dev -m pytest -n $(JOBS) -m "not anydb"
+	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n $(JOBS) --hypothesis-profile=long
+	PYTHONDEVMODE=1 $(BIN)/python -m tests.postgres $(BIN)/python -m pytest -n $(JOBS) --hypothesis-profile=long -m "not anydb"
 
 chaos: install-dev  ## kill, stop and cut off schedulers on both databases, and prove that nothing is lost (some 20 min)
 	$(BIN)/python -m tests.chaos.driver

@@ -9,7 +9,16 @@ import pytest
 from django.core.cache import cache
 from django.db import connection
 from django.utils import translation
+from hypothesis import settings
 from pytest_django import DjangoDbBlocker
+
+from tests.shared import LONG, SHORT
+
+settings.register_profile("short", max_examples=SHORT, derandomize=True, deadline=None)
+settings.register_profile("long", max_examples=LONG, deadline=None)
+settings.load_profile("short")
+
+LONGEST = ("tests/chaos/", "tests/test_demo.py", "tests/browser/test_pages.py")
 
 
 def pytest_report_header() -> str:
@@ -18,7 +27,8 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip on PostgreSQL what does not depend on the database."""
+    """Skip on PostgreSQL what does not depend on the database; begin with what takes longest, to end together."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     if os.environ.get("TEST_DATABASE_URL"):
         for item in items:
             if item.get_closest_marker("anydb"):

@@ -1,8 +1,19 @@
-"""Where the data lie that stand beside this repository and are used where they are present."""
+"""What tests of several packages need: data beside this repository, and how often a law is tried."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from hypothesis import settings
+
+SHORT = 25
+LONG = 100
+"""How many examples a law is tried with by `make test` (the same each time), and by `make test-long`."""
+
+
+def examples(count: int) -> int:
+    """Return how many examples the laws get that the long form tries with `count`: in the short form a quarter."""
+    return max(1, count * settings().max_examples // LONG)
 
 
 def shared(name: str) -> Path:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from newss_project.api import api
 from scheduling.models import Run, Schedule
+from tests.shared import examples
 
 Post = Callable[..., Any]
 DOCUMENT = json.loads(json.dumps(api.get_openapi_schema()))
@@ -164,7 +165,9 @@ CREATE = st.fixed_dictionaries(
 )
 SEARCH = st.dictionaries(st.sampled_from(KEYS["search/start"]), values, max_size=4) | values
 PROPERTY = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

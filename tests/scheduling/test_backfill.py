@@ -21,6 +21,7 @@ from scheduling.models import Backfill, Cause, Run, RunStatus, Schedule, Schedul
 from scheduling.models import backfill as backfill_module
 from scheduling.models.backfill import _covered
 from tests import factories
+from tests.shared import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -270,7 +271,7 @@ def test_however_many_due_times_are_looked_at_and_committed_in_few_statements() 
     assert Run.objects.filter(backfill=backfill).values("scheduled_for").distinct().count() == 1000
 
 
-@settings(derandomize=True, deadline=None, max_examples=50)
+@settings(derandomize=True, deadline=None, max_examples=examples(50))
 @given(
     st.sets(st.integers(0, 50), max_size=20),
     st.lists(st.tuples(st.integers(0, 50), st.integers(0, 10)), max_size=5),

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from scheduling.triggers import CrontabTrigger, DueTimes
 from scheduling.triggers.clocks import moment_of, stretch_at
+from tests.shared import examples
 
 pytestmark = pytest.mark.anydb
 
@@ -191,7 +192,7 @@ shifts = st.integers(0, 3000)
 shares = st.floats(0, 1)
 
 
-@settings(derandomize=True, deadline=None, max_examples=80)
+@settings(derandomize=True, deadline=None, max_examples=examples(80))
 @given(st.sampled_from(CHANGES), crontabs, shifts, shares)
 def test_due_times_around_a_change_of_clock_are_the_model_s(
     change: tuple[str, datetime], expression: str, shift: int, share: float
@@ -225,7 +226,7 @@ def check_validity(zone: str, expression: str, moment: datetime, window: timedel
 from_2024_to_2030 = st.integers(0, 7 * 365 * 1440).map(lambda n: datetime(2024, 1, 1, tzinfo=UTC) + n * MINUTE)
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=examples(100))
 @given(st.sampled_from(ZONES), crontabs, from_2024_to_2030, st.integers(0, 5000).map(lambda n: timedelta(hours=n)))
 def test_due_times_lie_in_the_window_and_are_valid_local_times(
     zone: str, expression: str, moment: datetime, window: timedelta
@@ -233,7 +234,7 @@ def test_due_times_lie_in_the_window_and_are_valid_local_times(
     check_validity(zone, expression, moment, window)
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, deadline=None, max_examples=examples(200))
 @given(st.sampled_from(ZONES), from_2024_to_2030)
 def test_a_stretch_has_the_offset_of_the_zone_database(zone: str, moment: datetime) -> None:
     stretch = stretch_at(zone, moment)
@@ -249,7 +250,7 @@ def test_every_change_of_clock_ends_a_stretch(zone: str) -> None:
         assert stretch_at(zone, change - SECOND).end == change
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=examples(60))
 @given(st.sampled_from(CHANGES), st.integers(-200, 200))
 def test_a_wall_time_is_its_first_moment_or_the_end_of_the_gap(change: tuple[str, datetime], shift: int) -> None:
     zone, moment = change

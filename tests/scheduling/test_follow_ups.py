@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from scheduling.ends import Outcome, finish
 from scheduling.models import Cause, FollowOn, FollowUp, Run, RunStatus, Schedule
 from tests import factories
+from tests.shared import examples
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 
@@ -129,7 +130,7 @@ def test_turning_a_follow_up_round_is_no_circle() -> None:
 
 
 @pytest.mark.django_db
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edges=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=15))
 def test_whatever_is_tried_no_schedule_ever_follows_itself(edges: list[tuple[int, int]]) -> None:
     FollowUp.objects.all().delete()

@@ -30,6 +30,7 @@ def start(job: str, parameters: dict[str, Any] | None = None, executor: str = "p
     return factories.run(job=job, parameters=parameters or {}, executor=executor, **limit)
 
 
+@pytest.mark.anydb
 def test_limits_of_time_and_memory_end_a_run_and_say_so(start_scheduler: Start) -> None:
     start_scheduler(NEWSS_EXECUTOR_PROCESSES="8")
     soft = {
@@ -61,6 +62,7 @@ def test_limits_of_time_and_memory_end_a_run_and_say_so(start_scheduler: Start) 
     assert (modest.status, modest.outcome) == (RunStatus.SUCCEEDED, "Held 20 MB.")
 
 
+@pytest.mark.anydb
 def test_a_run_that_exits_or_is_stopped_before_its_job_begins_harms_nothing(start_scheduler: Start) -> None:
     start_scheduler()
     left = [start("exit", executor=executor) for executor in ("threads", "processes")]

@@ -13,6 +13,8 @@ from scheduling.jobs import registry
 from scheduling.models import Cause, Run, RunStatus
 from tests.scheduling.conftest import SchedulerProcess, wait_until
 
+pytestmark = pytest.mark.anydb
+
 Start = Callable[..., SchedulerProcess]
 
 
@@ -35,14 +37,12 @@ def lines(run: Run) -> list[str]:
     return [line.message for line in run.log_lines.all()]
 
 
-@pytest.mark.anydb
 def test_commands_are_refused_unless_an_installation_switches_them_on(settings: Any) -> None:
     assert settings.NEWSS_ALLOW_COMMANDS is False
     with pytest.raises(ValidationError, match="NEWSS_ALLOW_COMMANDS=on"):
         registry.get("run_command").clean({"command": "true"})
 
 
-@pytest.mark.anydb
 @pytest.mark.usefixtures("_switched_on")
 @pytest.mark.parametrize(
     ("parameters", "key", "message"),
@@ -61,7 +61,6 @@ def test_wrong_parameters_are_refused_at_their_field(parameters: dict[str, Any],
     assert message in " ".join(refused.value.message_dict[key])
 
 
-@pytest.mark.anydb
 @pytest.mark.usefixtures("_switched_on")
 def test_a_shell_may_have_quotes_that_only_it_understands() -> None:
     cleaned = registry.get("run_command").clean({"command": "echo it's # fine", "shell": True})

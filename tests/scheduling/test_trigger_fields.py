@@ -23,6 +23,7 @@ from scheduling.triggers import (
     OneOffTrigger,
 )
 from tests import factories
+from tests.shared import examples
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 CREATED = datetime(2026, 5, 1, tzinfo=UTC)
@@ -356,7 +357,7 @@ json_values = st.recursive(
 
 
 @pytest.mark.anydb
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, deadline=None, max_examples=examples(300))
 @given(
     st.sampled_from(TriggerKind.values),
     st.fixed_dictionaries(

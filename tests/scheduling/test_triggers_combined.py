@@ -22,6 +22,7 @@ from scheduling.triggers import (
     ScheduleTrigger,
 )
 from scheduling.triggers.words import all_of_words, any_of_words, blackout_words
+from tests.shared import examples
 
 pytestmark = pytest.mark.anydb
 
@@ -50,7 +51,7 @@ def walk(trigger: ScheduleTrigger, after: datetime, until: datetime) -> list[dat
     return found
 
 
-@settings(derandomize=True, deadline=None, max_examples=40)
+@settings(derandomize=True, deadline=None, max_examples=examples(40))
 @given(parts, moments)
 def test_any_of_is_the_union_and_all_of_the_intersection(triggers: list[ScheduleTrigger], after: datetime) -> None:
     until = after + DAY
@@ -104,7 +105,7 @@ anchors = st.sampled_from([datetime(2026, 3, 28, tzinfo=UTC), datetime(2026, 10,
 inner = st.sampled_from([PARTS[0], PARTS[1], PARTS[4], PARTS[5], CrontabTrigger("30 2 * * *", "Europe/Berlin")])
 
 
-@settings(derandomize=True, deadline=None, max_examples=80)
+@settings(derandomize=True, deadline=None, max_examples=examples(80))
 @given(inner, anchors, st.integers(0, 1440), windows, st.lists(st.integers(0, 3), max_size=2))
 def test_blackouts_leave_out_just_the_times_inside(
     trigger: ScheduleTrigger, anchor: datetime, shift: int, daily: list[tuple[time, time]], days: list[int]

@@ -11,7 +11,7 @@ from scrapers.models import Source
 from tests import factories
 from tests.scrapers.test_opml import FILE
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.anydb]
 IMPORT = "/admin/scrapers/source/import-opml/"
 EXPORT = "/admin/scrapers/source/export-opml/"
 

@@ -123,6 +123,7 @@ class TestGuessing:
         assert with_scheme("http://example.org") == "http://example.org"
 
 
+@pytest.mark.anydb
 @pytest.mark.django_db(transaction=True)
 class TestDiscovering:
     def find(self, server: Any, path: str = "/") -> list[Candidate]:

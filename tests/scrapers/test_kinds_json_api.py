@@ -102,6 +102,7 @@ class TestReading:
             read(data, title="join('-', headline)", date="at", author="by[].name", following="next")
 
 
+@pytest.mark.anydb
 @pytest.mark.django_db(transaction=True)
 def test_the_pages_of_an_api_are_collected(serve: Any, collect_news: Any) -> None:
     server = serve()

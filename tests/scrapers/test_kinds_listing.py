@@ -77,6 +77,7 @@ class TestReading:
         assert set(caught.value.message_dict) == {"items", "title", "colour", "pages"}
 
 
+@pytest.mark.anydb
 @pytest.mark.django_db(transaction=True)
 class TestPolling:
     def add(self, server: Any, path: str = "/list", **options: Any) -> Source:

@@ -107,6 +107,7 @@ class TestReading:
             read(bytes(body))
 
 
+@pytest.mark.anydb
 @pytest.mark.django_db(transaction=True)
 class TestPolling:
     def add(self, server: Any, **options: Any) -> Source:

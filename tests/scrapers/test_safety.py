@@ -50,6 +50,7 @@ def test_a_setting_allows_a_network_and_no_more(settings: Any) -> None:
     assert not is_allowed("10.2.0.1") and not is_allowed("fe80::1")
 
 
+@pytest.mark.anydb
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost", "127.1", "0x7f000001", "2130706433", "[::1]", "[::ffff:127.0.0.1]"]
@@ -63,6 +64,7 @@ def test_no_spelling_of_a_private_address_is_asked(host: str, serve: Any, fetch:
     assert server.asked == []
 
 
+@pytest.mark.anydb
 @pytest.mark.django_db(transaction=True)
 def test_a_redirect_to_a_private_address_is_not_followed(serve: Any, fetch: Any, settings: Any) -> None:
     outside, inside = serve("127.0.0.2"), serve("127.0.0.3")
@@ -75,6 +77,7 @@ def test_a_redirect_to_a_private_address_is_not_followed(serve: Any, fetch: Any,
     assert inside.asked == []
 
 
+@pytest.mark.anydb
 @pytest.mark.django_db(transaction=True)
 def test_a_name_that_resolves_differently_the_second_time_gets_nowhere(
     serve: Any, fetch: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
@@ -100,6 +103,7 @@ def test_a_name_that_resolves_differently_the_second_time_gets_nowhere(
     assert inside.asked == []
 
 
+@pytest.mark.anydb
 @pytest.mark.django_db(transaction=True)
 def test_a_name_with_a_public_and_a_private_address_is_asked_at_the_public_one_only(
     serve: Any, fetch: Any, settings: Any, monkeypatch: pytest.MonkeyPatch

@@ -16,6 +16,7 @@ from scrapers.models import Article, ArticleSource, Source, url_hash
 from scrapers.query import FIELD_CHARACTERS, TEXT_WORDS, Document, parse
 from scrapers.search import highlight
 from tests.scrapers.articles import make_source
+from tests.shared import examples
 
 WORDS = [
     "flood",
@@ -67,7 +68,7 @@ STORIES = st.lists(
 def test_search_finds_what_a_query_matches_and_nothing_else() -> None:
     sources = [make_source(name) for name in NAMES]
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
     @given(STORIES, st.lists(QUERIES, min_size=1, max_size=3))
     def holds(stories: list[Any], queries: list[str]) -> None:
         Article.objects.all().delete()

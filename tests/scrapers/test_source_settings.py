@@ -130,6 +130,7 @@ def test_who_may_see_a_sources_headers(home: str, url: str, expected: bool) -> N
     assert bool(Identity(home, {"X-Key": "s3cret"}).headers_for(url)) is expected
 
 
+@pytest.mark.anydb
 @pytest.mark.django_db(transaction=True)
 class TestCollecting:
     def test_headers_and_cookies_reach_the_sources_host_and_no_other(self, serve: Any, collect_news: Any) -> None:

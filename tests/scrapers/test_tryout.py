@@ -15,7 +15,7 @@ from scrapers.tryout import rehearse, try_selector
 from tests.scrapers.test_discovery import rss
 from tests.site import SiteServer
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.anydb]
 
 
 def nothing_stored() -> bool:
