@@ -185,10 +185,12 @@ def test_each_fault_is_called_by_its_name_and_nothing_hangs(
         # 429 and 503 make the host wait: that is right, and not what is looked at here.
         Host.objects.all().delete()
         HostGroup.objects.all().delete()
-        began = time.monotonic()
+        began, used = time.monotonic(), time.process_time()
         result = collect_news(sources=[name]).of(name)
         with subtests.test(name):
             assert result.failure_class == expected
             assert bool(result.error) == bool(expected)
-            assert time.monotonic() - began < 10
+            assert time.process_time() - used < 5
+            # What is not ended would last for ever; a busy machine needs a while.
+            assert time.monotonic() - began < 120
     assert not Article.objects.exists()
