@@ -359,10 +359,18 @@ def _guess(
         count=len(items),
         newest=max(times, default=None),
         titles=tuple(item.title for item in items if item.title)[:TITLES_SHOWN],
-        urls=tuple(normalise(item.url) for item in items[:URLS_COMPARED] if item.url),
+        urls=tuple(_normalised(item.url) for item in items[:URLS_COMPARED] if item.url),
         is_news=is_news,
         options=options or {},
     )
+
+
+def _normalised(url: str) -> str:
+    try:
+        return normalise(url)
+    except ValueError:
+        # Of a host that cannot be: nothing else has this address either.
+        return url
 
 
 def _defaults(kind: str) -> dict[str, Any]:

@@ -126,11 +126,15 @@ def _recovered(data: bytes) -> ET.Element | None:
     dtd = root.getroottree().docinfo.internalDTD
     if dtd is not None and next(dtd.iterentities(), None) is not None:
         raise OpmlError(_t("The file defines entities; such files are not read."))
-    # Only elements: what lxml makes of comments and entities has no counterpart.
-    for odd in list(root.iter(etree.Comment, etree.ProcessingInstruction, etree.Entity)):
-        if odd.getparent() is not None:
-            odd.getparent().remove(odd)
-    return ET.fromstring(etree.tostring(root))  # noqa: S314  written by lxml just now, without a DTD
+    # Only elements and their attributes are looked at; what else lxml recovered may be no XML at all.
+    copies: dict[etree._Element, ET.Element] = {}
+    for element in root.iter(etree.Element):
+        parent = copies.get(element.getparent())
+        attributes = {str(name): str(value) for name, value in element.attrib.items()}
+        copies[element] = (
+            ET.Element(element.tag, attributes) if parent is None else ET.SubElement(parent, element.tag, attributes)
+        )
+    return copies.get(root)
 
 
 def _local(element: ET.Element) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import json
+import logging
 import math
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.kinds.base import Item, Kind, Listing
 from scrapers.kinds.poll import Poll
 from scrapers.kinds.reading import address, as_utf8, is_blank, plain, scalar, without_doctype
+
+logger = logging.getLogger(__name__)
 
 _TTL_MAX = 86_400.0
 """A feed that asks for a longer pause, in seconds, is polled after this."""
@@ -57,12 +60,17 @@ class FeedKind(Kind):
 
 def _read_xml(body: bytes, url: str, content_type: str) -> Listing:
     body, content_type = as_utf8(body, content_type)
-    parsed = feedparser.parse(
-        without_doctype(body),
-        response_headers={"content-type": content_type, "content-location": url},
-        sanitize_html=False,
-        resolve_relative_uris=False,
-    )
+    try:
+        parsed = feedparser.parse(
+            without_doctype(body),
+            response_headers={"content-type": content_type, "content-location": url},
+            sanitize_html=False,
+            resolve_relative_uris=False,
+        )
+    except Exception as error:
+        # The library forgives nearly all; what it does not (an end of "width" without a beginning) raises anything.
+        logger.warning("%s: feedparser cannot read the feed.", url, exc_info=True)
+        raise CollectError(FailureClass.NOT_A_FEED, _t("The feed is too broken to be read.")) from error
     if not parsed.version and not parsed.entries:
         raise CollectError(FailureClass.NOT_A_FEED, _t("The answer is not a feed."))
     language = str(parsed.feed.get("language", ""))[:20]

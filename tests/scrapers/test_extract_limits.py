@@ -11,6 +11,7 @@ import pytest
 from scrapers.extract import page as pages
 from scrapers.extract.limits import OutOfTime, processor_seconds, seen_text
 from scrapers.extract.page import Page, Wanted, read_page
+from tests.scrapers.mutations import mutated
 from tests.scrapers.test_extract_text import STORY
 from tests.shared import shared
 
@@ -135,34 +136,6 @@ def test_what_is_seen_is_the_text_between_the_first_and_the_last_paragraph() -> 
 
 
 # Mutations
-
-
-def mutated(body: bytes, chance: random.Random) -> bytes:
-    """Return a page with some bytes cut out, doubled, exchanged or overwritten, mostly at tags."""
-    for _ in range(chance.randint(1, 12)):
-        at = chance.randrange(len(body) + 1)
-        if chance.random() < 0.5:
-            at = max(body.find(chance.choice([b"<", b">", b'"', b"{", b"}", b"&"]), at), 0)
-        size = chance.choice([1, 1, 2, 5, 20, 200])
-        piece = body[at : at + size]
-        new = chance.choice(
-            [
-                b"",
-                piece * 2,
-                piece[::-1],
-                chance.randbytes(size),
-                b"<",
-                b"</",
-                b'"',
-                b"\0",
-                b"\xff",
-                b"&#0;",
-                b"<!--",
-                b"]]>",
-            ]
-        )
-        body = body[:at] + new + body[at + size :]
-    return body[: chance.randrange(len(body) + 1)] if chance.random() < 0.1 else body
 
 
 def survives(body: bytes, chance: random.Random, caplog: pytest.LogCaptureFixture) -> None:

@@ -154,6 +154,12 @@ def test_broken_xml_gives_what_can_be_read() -> None:
     )
 
 
+def test_what_breaks_the_library_is_refused_in_words_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(CollectError, match="too broken") as error:
+        read(rss("<item><title>T</title></width></item>", "<image><title>x</itle></image>"))
+    assert error.value.failure is FailureClass.NOT_A_FEED and caplog.records[0].exc_info
+
+
 @pytest.mark.parametrize("body", [b"", b"  \n", b"\xef\xbb\xbf", b"\0\0"])
 def test_nothing_is_an_empty_answer(body: bytes) -> None:
     with pytest.raises(CollectError) as error:

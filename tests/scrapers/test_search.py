@@ -32,9 +32,19 @@ WORDS = [
     "http://a.b/c?d=1",
     "x_y",
     "ﬁne",
+    "Наводнение",
+    "й",
+    # What databases take for operators.
+    "or",
+    "AND",
+    "not",
+    "NEAR",
+    "title:flood",
+    "a*",
+    "(b)",
 ]
 LANGUAGES = ["en", "en-gb", "de", ""]
-NAMES = ["The Harbour Courier", "Upland Review", "洪水 News"]
+NAMES = ["The Harbour Courier", "Upland Review", "洪水 News", 'The "Вести"']
 
 
 def make(title: str, summary: str = "", text: str = "", language: str = "", *sources: Source) -> Article:
@@ -56,11 +66,11 @@ PLACES = st.sampled_from(["", "", "", "title:"])
 PHRASES = st.lists(st.sampled_from(WORDS), min_size=1, max_size=2).map(" ".join)
 TERM = st.builds(
     '{}"{}"'.format, PLACES, PHRASES | FREE.filter(lambda text: any(map(str.isalnum, text)) and '"' not in text)
-) | st.sampled_from(["lang:en", "lang:de", "source:harbour", "source:水", 'source:"upland review"'])
+) | st.sampled_from(["lang:en", "lang:de", "source:harbour", "source:水", 'source:"upland review"', "source:вести"])
 SIGNED = st.builds("{}{}".format, st.sampled_from(["", "", "-"]), TERM)
 QUERIES = st.lists(st.lists(SIGNED, min_size=1, max_size=3).map(" ".join), min_size=1, max_size=3).map(" OR ".join)
 STORIES = st.lists(
-    st.tuples(PROSE, PROSE, PROSE, st.sampled_from(LANGUAGES), st.sets(st.integers(0, 2))), min_size=1, max_size=4
+    st.tuples(PROSE, PROSE, PROSE, st.sampled_from(LANGUAGES), st.sets(st.integers(0, 3))), min_size=1, max_size=4
 )
 
 
