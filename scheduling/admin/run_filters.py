@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet
+from django.db.models import Case, DurationField, ExpressionWrapper, F, Q, QuerySet, When
 from django.http import HttpRequest
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
@@ -16,8 +16,6 @@ from scheduling.models import Backfill, Run, RunStatus, Schedule, Tag
 
 SCHEDULES_LISTED = 200
 """So many schedules are offered at most."""
-SCHEDULES_OF = 2_000
-"""Where there are more, those of so many of the newest runs are offered."""
 BACKFILLS_LISTED = 20
 
 
@@ -90,21 +88,16 @@ class StatusFilter(admin.SimpleListFilter):
 
 
 class ScheduleFilter(admin.SimpleListFilter):
-    """By schedule: one of all where they are few, else one of those that ran last; the others are found by search."""
+    """By schedule; where there are more than can be listed, the others are found by the list's search."""
 
     title = _("schedule")
     parameter_name = "schedule__id__exact"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        """Return the schedules to choose from, by name, and the chosen one."""
-        rows = list(Schedule.objects.order_by("name").values_list("pk", "name")[: SCHEDULES_LISTED + 1])
-        if len(rows) > SCHEDULES_LISTED:
-            newest = Run.objects.filter(schedule__isnull=False).order_by("-queued_at", "-id")
-            recent = dict(newest.values_list("schedule", "schedule_name")[:SCHEDULES_OF])
-            rows = sorted(recent.items(), key=lambda row: row[1])[:SCHEDULES_LISTED]
+        """Return the chosen schedule, and others by name."""
         chosen = request.GET.get(self.parameter_name, "")
-        if _is_key(chosen) and int(chosen) not in dict(rows):
-            rows += list(Schedule.objects.filter(pk=int(chosen)).values_list("pk", "name"))
+        first = Case(When(pk=int(chosen) if _is_key(chosen) else 0, then=0), default=1)
+        rows = Schedule.objects.order_by(first, "name").values_list("pk", "name")[:SCHEDULES_LISTED]
         return [(str(key), name) for key, name in rows]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:

@@ -14,6 +14,7 @@ from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.urls import path, reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
 from scrapers import query as queries
@@ -28,6 +29,8 @@ from scrapers.search import highlight
 COPIES_SHOWN = 50
 VERSIONS_SHOWN = 20
 """The newest copies and earlier texts that the page of an article shows."""
+RANKED = 2_000
+"""So many matches of a search are put in the order of how well they fit; to rank one takes a look into its words."""
 OPENING_CHARACTERS = 400
 """How much of the text the list fetches; it shows two lines of it."""
 
@@ -103,8 +106,17 @@ class ArticleAdmin(AheadAdmin):
         if not query:
             return queryset, False
         asked = Value(search_term, output_field=TextField())
-        found = queryset.search(query, rank="o" not in request.GET)
+        rank = "o" not in request.GET and not self._are_many(request, queryset.search(query, rank=False))
+        found = queryset.search(query, rank=rank)
         return found.defer(None).annotate(asked=asked), False
+
+    def _are_many(self, request: HttpRequest, matching: QuerySet[Any]) -> bool:
+        """Tell whether more match than can be put in the order of how well they do, and say so."""
+        many = matching.order_by().values("pk")[: RANKED + 1].count() > RANKED
+        if many and request.method == "GET" and "p" not in request.GET:
+            words = _t("More than %(number)d articles match: the newest stand first, not the best.")
+            self.message_user(request, words % {"number": RANKED}, messages.INFO)
+        return many
 
     @admin.display(description=_("Article"), ordering="title")
     def reading(self, article: Article) -> SafeString:

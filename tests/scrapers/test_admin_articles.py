@@ -83,6 +83,19 @@ def test_newest_come_first_and_one_without_a_date_where_it_was_found(reader: Cli
     assert titles(reader) == ["0 days", "1 days", "no date", "2 days"]
 
 
+def test_where_too_many_match_the_newest_stand_first_and_the_list_says_so(
+    reader: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    courier = source("Courier")
+    old = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    article("Storm", courier, published_at=old)
+    article("Harbour", courier, published_at=old + timedelta(days=1), summary="A storm was near.")
+    assert titles(reader, "q=storm") == ["Storm", "Harbour"]
+    monkeypatch.setattr("scrapers.admin.article.RANKED", 1)
+    assert titles(reader, "q=storm") == ["Harbour", "Storm"]
+    assert "the newest stand first" in reader.get("/admin/scrapers/article/?q=storm").content.decode()
+
+
 def test_the_list_is_filtered_by_source_tag_language_date_and_searched(reader: Client) -> None:
     courier, review = source("Courier"), source("Review")
     tag = Tag.objects.create(name="daily")
