@@ -29,12 +29,16 @@ PAGES = {
     "backfill": "/admin/scheduling/schedule/{schedule}/backfill/",
     "hold": "/admin/scheduling/schedule/hold/",
     "runs": "/admin/scheduling/run/",
+    "runs, narrowed": "/admin/scheduling/run/?status__exact=succeeded&not=status__exact&cause__exact=manual",
     "run": "/admin/scheduling/run/{run}/change/",
     "coming up": "/admin/scheduling/schedule/coming-up/",
     "scheduler processes": "/admin/scheduling/schedulerinstance/",
     "backfills": "/admin/scheduling/backfill/",
     "sources": "/admin/scrapers/source/",
     "source": "/admin/scrapers/source/{source}/change/",
+    "history of a source": "/admin/scrapers/source/{source}/history/",
+    "results": "/admin/scrapers/sourceresult/",
+    "inherited settings": "/admin/scrapers/settingslevel/",
     "new source": "/admin/scrapers/source/add/",
     "import OPML": "/admin/scrapers/source/import-opml/",
     "articles": "/admin/scrapers/article/",
@@ -176,6 +180,24 @@ def test_what_a_look_and_an_import_bring_is_accessible_and_fits(
         fold.click()
     judge("the report of an import", "2 sources are new")
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [*SHORT, *(pytest.param(*case, marks=pytest.mark.long) for case in LONG)])
+@pytest.mark.parametrize("path", ["/admin/scheduling/schedule/", "/admin/scrapers/source/"])
+def test_edit_many_is_accessible_and_fits(
+    visit: Callable[..., Visitor], rows: dict[str, int], width: int, scheme: str, path: str
+) -> None:
+    visitor = visit(width, scheme)
+    page = visitor.open(path)
+    page.locator(".action-select").first.check()
+    page.select_option("select[name=action]", "edit_many")
+    page.locator("button[name=index]").click()
+    page.locator(".newss-edit-line [name=chosen]").first.check()
+    with page.expect_navigation():
+        page.locator("[name=_preview]").click()
+    assert page.locator("#changes").count() == 1
+    assert visitor.violations() == []
+    assert visitor.width() <= width
 
 
 def test_a_script_that_got_into_a_page_does_not_run(visit: Callable[..., Visitor], rows: dict[str, int]) -> None:
