@@ -37,16 +37,16 @@ NEXT = "SELECT job.next_run_time {joined} AND job.next_run_time IS NOT NULL ORDE
 DUE = "SELECT schedule.id, schedule.version, job.next_run_time {joined} AND job.next_run_time <= %s {lock}"
 MOVE_POSTGRESQL = """
 UPDATE django_apscheduler_djangojob AS job SET next_run_time = move.following
-FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) AS move (id, due, following)
-WHERE job.id = move.id AND job.next_run_time = move.due
-RETURNING job.id
+FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[]) AS move (id, due, following)
+WHERE job.id = 'schedule-' || move.id AND job.next_run_time = move.due
+RETURNING move.id
 """
 MOVE_SQLITE = """
 UPDATE django_apscheduler_djangojob AS job SET next_run_time = move.following
-FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS due,
+FROM (SELECT 'schedule-' || json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS due,
              json_extract(value, '$[2]') AS following FROM json_each(%s)) AS move
 WHERE job.id = move.id AND job.next_run_time = move.due
-RETURNING id
+RETURNING CAST(substr(id, 10) AS INTEGER)
 """
 INSERT_POSTGRESQL = """
 INSERT INTO scheduling_run ({columns}) SELECT {values}
@@ -200,6 +200,11 @@ def listed(keys: Iterable[int]) -> RawSQL:
     if connection.vendor == "postgresql":
         return RawSQL("SELECT value::bigint FROM json_array_elements_text(%s::json)", [text])
     return RawSQL("SELECT value FROM json_each(%s)", [text])
+
+
+def array(values: Iterable[object]) -> str:
+    """Return numbers or times as the text of a PostgreSQL array: adapting each of thousands would take longer."""
+    return "{" + ",".join("NULL" if value is None else f'"{value}"' for value in values) + "}"
 
 
 @lru_cache(maxsize=10_000)

@@ -38,6 +38,7 @@ from scheduling.statements import (
     MOVE_POSTGRESQL,
     MOVE_SQLITE,
     NEXT,
+    array,
     as_text,
     as_utc,
     due_statement,
@@ -177,13 +178,14 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
 
     def move(self, moves: list[Move]) -> set[int]:
         """Set the next times where the old one still stands; return the schedules that were moved."""
-        ids = [f"{JOB_ID_PREFIX}{move.schedule_id}" for move in moves]
+        values = [(schedule_id, as_text(due), as_text(following)) for schedule_id, due, following in moves]
         if connection.vendor == "postgresql":
-            rows = self._rows(MOVE_POSTGRESQL, [ids, [m.due for m in moves], [m.next_due for m in moves]])
+            rows = (
+                self._rows(MOVE_POSTGRESQL, [array(column) for column in zip(*values, strict=True)]) if values else []
+            )
         else:
-            values = [[i, as_text(m.due), as_text(m.next_due)] for i, m in zip(ids, moves, strict=True)]
             rows = self._rows(MOVE_SQLITE, [json.dumps(values)])
-        return {int(row[0].removeprefix(JOB_ID_PREFIX)) for row in rows}
+        return {row[0] for row in rows}
 
     def insert(self, runs: list[NewRun], now: datetime, claim: Claim | None = None) -> list[FiredRun]:
         """Insert runs, passing over due times that already have a row; return the new ones."""
