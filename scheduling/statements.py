@@ -50,8 +50,9 @@ RETURNING CAST(substr(id, 10) AS INTEGER)
 """
 INSERT_POSTGRESQL = """
 INSERT INTO scheduling_run ({columns}) SELECT {values}
-FROM json_array_elements(%s::json) WITH ORDINALITY AS new (value, number)
-JOIN scheduling_schedule AS schedule ON schedule.id = (new.value->>0)::bigint
+FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[], %s::json[])
+  WITH ORDINALITY AS new (schedule_id, scheduled_for, status, more, number)
+JOIN scheduling_schedule AS schedule ON schedule.id = new.schedule_id
 ORDER BY new.number
 ON CONFLICT (schedule_id, scheduled_for, attempt) DO NOTHING RETURNING id, schedule_id, scheduled_for, status
 """
@@ -121,6 +122,8 @@ GIVEN = {
     "missed_count": ("int", "0"),
 }
 """What a `NewRun` brings, in this order after the schedule's id: field, type on PostgreSQL, value where left out."""
+FIRST_MORE = 3
+"""Where what most runs lack begins among the values of a new run; on PostgreSQL that is JSON of its own, or nothing."""
 
 CLAIMED = {"started_at": "NULL", "instance": "NULL", "claim_token": "''"}
 """What a fire says of the runs that it claims, and the value for others: fields of the run."""
@@ -146,7 +149,10 @@ def insert_statement() -> tuple[str, list[tuple[str, Any]]]:
     def given(name: str) -> str:
         kind, default = GIVEN[name]
         place = 1 + list(GIVEN).index(name)
-        value = f"(new.value->>{place})::{kind}" if postgresql else f"json_extract(new.value, '$[{place}]')"
+        if not postgresql:
+            value = f"json_extract(new.value, '$[{place}]')"
+        else:
+            value = f"new.{name}" if place < FIRST_MORE else f"(new.more->>{place - FIRST_MORE})::{kind}"
         return f"coalesce({value}, {default})" if default != "NULL" else value
 
     columns, values, constants = [], [], []

@@ -35,6 +35,7 @@ from scheduling.statements import (
     COUNT_POSTGRESQL,
     COUNT_SQLITE,
     DUE,
+    FIRST_MORE,
     MOVE_POSTGRESQL,
     MOVE_SQLITE,
     NEXT,
@@ -211,7 +212,14 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
             for run in runs
         ]
         parameters = [given.get(name, value) for name, value in constants]
-        rows = self._rows(statement, [*parameters, json.dumps(values)])
+        if connection.vendor == "postgresql":
+            more = [json.dumps(value[FIRST_MORE:]) if len(value) > FIRST_MORE else None for value in values]
+            # Arrays that are shorter are filled up with NULL.
+            parameters += [*(array(column) for column in zip(*(value[:FIRST_MORE] for value in values), strict=True))]
+            parameters.append(more if any(more) else "{}")
+        else:
+            parameters.append(json.dumps(values))
+        rows = self._rows(statement, parameters)
         return [FiredRun(pk, schedule_id, as_utc(due), status) for pk, schedule_id, due, status in rows]
 
     def count(self, fired: Mapping[int, int]) -> None:
