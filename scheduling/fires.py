@@ -176,7 +176,9 @@ def _plan(store: FireStore, due: list[Due], holds: list[Interruption], now: date
     known = store.known(due)
     since = min((one.due for one in due), default=now)
     pauses = store.pauses(known, since)
-    active = store.active(known)
+    # Where several may run at once, nobody asks how many do; there may be thousands.
+    alone = [key for key, entry in known.items() if not entry.schedule.lets_several_run]
+    active = store.active(alone) if alone else {}
     ending = [key for key, entry in known.items() if entry.schedule.max_runs is not None]
     before = store.fired_before(ending) if ending else {}
     plan = _Plan(known=known)

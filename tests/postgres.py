@@ -17,8 +17,11 @@ from pathlib import Path
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    """Yield the address of a PostgreSQL server that lives as long as the block."""
+def server(*, fsync: bool = False) -> Iterator[str]:
+    """Yield the address of a PostgreSQL server that lives as long as the block.
+
+    Tests kill clients, not the machine: what fsync protects from is not what they look at. Measurements want it.
+    """
     if url := os.environ.get("TEST_DATABASE_URL"):
         yield url
         return
@@ -31,8 +34,8 @@ def server() -> Iterator[str]:
 
         postgres = get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
-            # Tests kill clients, not the machine: what fsync protects from is not what they look at.
-            postgres.psql("ALTER SYSTEM SET fsync = off; ALTER SYSTEM SET max_connections = 200;")
+            postgres.psql(f"ALTER SYSTEM SET fsync = {'on' if fsync else 'off'};")
+            postgres.psql("ALTER SYSTEM SET max_connections = 200;")
             postgres.psql("SELECT pg_reload_conf();")
             yield postgres.get_uri("newss")
         finally:

@@ -56,7 +56,7 @@ def main() -> int:
     from tests.postgres import server
 
     figures: dict[str, dict[str, Any]] = {}
-    with server() as url, tempfile.TemporaryDirectory(prefix="newss-bench-") as folder:
+    with server(fsync=True) as url, tempfile.TemporaryDirectory(prefix="newss-bench-") as folder:
         for name in options.systems:
             module, _store, _kind = SYSTEMS[name]
             if module != NEWSS and not options.peers:
