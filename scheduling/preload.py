@@ -4,6 +4,7 @@ The forkserver swallows an ImportError; what went wrong is kept in `FAILED` and 
 must own no thread and no database connection: children forked from it would hang.
 """
 
+import gc
 import importlib
 import signal
 
@@ -24,3 +25,7 @@ for _name in registry.preload():
         importlib.import_module(_name)
     except ImportError as _error:
         FAILED[_name] = str(_error)
+
+# What was imported stays: no child's garbage collector is to look through it, which would also copy its memory.
+gc.collect()
+gc.freeze()
