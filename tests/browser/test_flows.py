@@ -216,3 +216,19 @@ def test_many_schedules_are_edited_at_once_after_a_preview(visit: Visit) -> None
     page.get_by_role("button", name="Change 30 schedules").click()
     expect(page.locator("body")).to_contain_text("30 schedules are changed.")
     assert set(Schedule.objects.values_list("max_retries", flat=True)) == {3}
+
+
+def test_a_language_is_chosen_in_the_user_s_menu_and_stays(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.open("/admin/")
+    menu = page.get_by_role("button", name="Menu of admin")
+    menu.focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Deutsch").click()
+    expect(page.get_by_role("link", name="Zeitpläne").first).to_be_visible()
+    assert page.locator("html").get_attribute("lang") == "de"
+    page = visitor.open("/admin/scheduling/schedule/")
+    page.get_by_role("button", name="Menü von admin").click()
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("link", name="Schedules").first).to_be_visible()
+    assert page.url.endswith("/admin/scheduling/schedule/")
