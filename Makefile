@@ -48,8 +48,8 @@ test: install-dev  ## the tests, on SQLite and on a PostgreSQL that they start; 
 	@$(BIN)/python -m tests.legs "not long" -n $(JOBS)
 
 test-long: install-dev  ## everything at length
-	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n $(JOBS) --hypothesis-profile=long
-	PYTHONDEVMODE=1 $(BIN)/python -m tests.postgres $(BIN)/python -m pytest -n $(JOBS) --hypothesis-profile=long -m "not anydb"
+	$(BIN)/python -m pytest -n $(JOBS) --hypothesis-profile=long
+	$(BIN)/python -m tests.postgres $(BIN)/python -m pytest -n $(JOBS) --hypothesis-profile=long -m "not anydb"
 
 chaos: install-dev  ## kill, stop and cut off schedulers on both databases, and prove that nothing is lost (some 20 min)
 	$(BIN)/python -m tests.chaos.driver
