@@ -20,7 +20,7 @@ from scrapers.extract.addresses import normalise, to_wire
 from scrapers.fetch.answers import Answer
 from scrapers.fetch.client import Fetcher
 from scrapers.fetch.failures import CollectError
-from scrapers.guesses import Guess, read_answer, read_page_links
+from scrapers.guesses import Guess, absolute, read_answer, read_page_links
 from scrapers.models import Host, Source
 from scrapers.opml import NAME_LENGTH, free_name
 
@@ -147,7 +147,9 @@ class _Search:
                 leads = await self._read_page(answer)
         except CollectError as error:
             failure = error
-        self._seen |= {normalise(url) for url in (self._url, home) if _is_askable(url)}
+        if not _is_askable(home):
+            return failure
+        self._seen |= {normalise(url) for url in (self._url, home)}
         leads += await self._leads_of_robots(home)
         await self._follow(leads)
         if not self._has("feed"):
@@ -165,11 +167,9 @@ class _Search:
 
     async def _leads_of_robots(self, url: str) -> list[_Lead]:
         # The fetcher has just asked for it, whatever became of the address.
-        parts = urlsplit(to_wire(url)) if _is_askable(url) else None
-        if parts is None:
-            return []
+        parts = urlsplit(to_wire(url))
         text = await self._database.run(_robots_txt, parts.scheme, parts.hostname or "", parts.port)
-        sitemaps = [urljoin(url, link) for link in Protego.parse(text).sitemaps] if text else []
+        sitemaps = [joined for link in Protego.parse(text).sitemaps if (joined := absolute(url, link))] if text else []
         words = _t("robots.txt")
         return [_Lead(link, words, 3 if "news" in link.lower() else 4) for link in dict.fromkeys(sitemaps)]
 

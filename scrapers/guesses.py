@@ -133,7 +133,7 @@ def read_page_links(answer: Answer) -> PageLinks:
         tree = read_tree(answer)
     except CollectError:
         return PageLinks()
-    base = urljoin(answer.url, next(iter(tree.xpath("//base/@href")), ""))
+    base = absolute(answer.url, next(iter(tree.xpath("//base/@href")), "")) or answer.url
     found: dict[str, bool] = {}
     for element in tree.iter("link", "a"):
         rel = (element.get("rel") or "").lower().split()
@@ -144,7 +144,7 @@ def read_page_links(answer: Answer) -> PageLinks:
         href = (element.get("href") or "").strip()
         if not href or (element.tag == "link" and not declared):
             continue
-        url = _absolute(base, href)
+        url = absolute(base, href)
         if url and not _NOT_A_FEED.search(url) and (declared or _FEED_LINK.search(urlsplit(url).path)):
             found[url] = found.get(url, False) or declared
     # A directory of feeds may link to hundreds.
@@ -310,7 +310,7 @@ def _selectors(tree: HtmlElement, base: str) -> list[str]:
     host = site_of(urlsplit(base).hostname or "")
     for link in islice(tree.iter("a"), LINKS_READ):
         words = " ".join("".join(islice(link.itertext(), 50)).split())
-        url = _absolute(base, link.get("href") or "")
+        url = absolute(base, link.get("href") or "")
         if (
             len(words) + 2 * len(_WIDE.findall(words)) < TITLE_CHARACTERS
             or not url
@@ -377,7 +377,8 @@ def _defaults(kind: str) -> dict[str, Any]:
     return registry.get(kind).clean_options({})
 
 
-def _absolute(base: str, href: str) -> str:
+def absolute(base: str, href: str) -> str:
+    """Return the full address of a link, without its fragment; nothing for what cannot be fetched."""
     try:
         url = urljoin(base, href)
     except ValueError:

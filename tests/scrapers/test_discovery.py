@@ -214,6 +214,19 @@ class TestDiscovering:
         with pytest.raises(CollectError):
             discover("https://")
 
+    def test_addresses_that_cannot_be_are_passed_over_and_end_nothing(self, serve: Any) -> None:
+        for rubbish in ("http://[", "http://a b/", "://x", "http://127.0.0.1:99999/"):
+            with pytest.raises(CollectError, match="cannot be used"):
+                discover(rubbish)
+        server = serve()
+        server.answer("/robots.txt", "User-agent: *\nSitemap: http://[\n")
+        server.answer(
+            "/", '<base href="http://["><link rel=alternate type="application/rss+xml" href="/f"><a href="//[">'
+        )
+        server.answer("/f", rss("Feed", "1"))
+        (found,) = self.find(server)
+        assert found.guess.title == "Feed"
+
     def test_private_addresses_are_not_asked(self, serve: Any, settings: Any) -> None:
         server = serve()
         settings.NEWSS_ALLOW_NETWORKS = []
