@@ -12,15 +12,15 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from benchmarks.common import create_database, machine
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "benchmarks" / "out" / "collecting.json"
@@ -129,15 +129,7 @@ class Bench:
         self._number += 1
         if system == "newss_sqlite":
             return f"sqlite:///{self._folder / f'{system}-{self._number}.sqlite3'}"
-        import psycopg2
-
-        name = f"bench_{system}_{self._number}"
-        own = psycopg2.connect(self._url.replace("/newss?", "/postgres?"))
-        own.autocommit = True
-        with own.cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE {name}")
-        own.close()
-        url = self._url.replace("/newss?", f"/{name}?")
+        url = create_database(self._url, f"bench_{system}_{self._number}")
         return url.replace("postgresql://", "postgres://", 1) if system == "newss" else url
 
     def _postgres(self) -> int:
@@ -280,11 +272,6 @@ def print_table(figures: dict[str, Any]) -> None:
 
 def _cell(value: Any) -> str:
     return "–" if value is None else f"{value:,}" if isinstance(value, int | float) else str(value)
-
-
-def machine() -> str:
-    python = f"Python {platform.python_version()}"
-    return f"{python}, {os.cpu_count()} cores, {platform.machine()}, {datetime.now(UTC):%Y-%m-%d}"
 
 
 def write(figures: dict[str, Any]) -> None:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from benchmarks.common import create_database, machine
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "benchmarks" / "out" / "scheduling.json"
@@ -144,15 +144,8 @@ class System:
         self._number += 1
         if self._kind == "sqlite":
             return f"sqlite:///{self._folder / f'{self._name}-{self._number}.sqlite3'}"
-        import psycopg2
-
-        name = f"bench_{self._name}_{self._number}"
-        own = psycopg2.connect(self._url.replace("/newss?", "/postgres?"))
-        own.autocommit = True
-        with own.cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE {name}")
-        own.close()
-        return self._url.replace("postgresql://", "postgres://", 1).replace("/newss?", f"/{name}?")
+        url = create_database(self._url, f"bench_{self._name}_{self._number}")
+        return url.replace("postgresql://", "postgres://", 1)
 
 
 def print_table(figures: dict[str, dict[str, Any]]) -> None:
@@ -171,11 +164,6 @@ def print_table(figures: dict[str, dict[str, Any]]) -> None:
                 else f"{value:,}" + (f" of {expected:,}" if key.endswith("_lost") and expected else "")
             )
         print(f"| {key} | " + " | ".join(cells) + " |")
-
-
-def machine() -> str:
-    python = f"Python {platform.python_version()}"
-    return f"{python}, {os.cpu_count()} cores, {platform.machine()}, {datetime.now(UTC):%Y-%m-%d}"
 
 
 def write(figures: dict[str, dict[str, Any]], *, quick: bool) -> None:
