@@ -10,9 +10,9 @@ from django.conf import settings
 from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
-from scheduling.models import RunLog, RunStatus, Tag
+from scheduling.models import RunLog, RunStatus, Schedule, Tag
 from scrapers import starter
 from scrapers.models import Article, ArticleSource, Host, Source, SourceResult, Topic, url_hash
 from tests import factories
@@ -145,7 +145,31 @@ def addresses() -> Iterator[str]:
             yield base + page.format(pk=first.pk if first else "")
 
 
-def test_no_page_says_a_word_past_gettext(rows: None, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+POSTS: list[tuple[str, dict[str, str]]] = [
+    ("scheduling/schedule/add/", {}),
+    ("scheduling/schedule/add/", {"trigger_kind": "crontab", "crontab": "61 * * * *", "timezone": "Nowhere"}),
+    *(
+        ("scheduling/schedule/preview/", {"name": "α", "job": "noop", "timezone": "Europe/Berlin", **fields})
+        for fields in [
+            {"trigger_kind": "crontab", "crontab": "30 2 * * 0#1"},
+            {"trigger_kind": "crontab", "crontab": "0 0 31 2 *"},
+            {"trigger_kind": "interval", "interval_seconds_0": "1", "interval_seconds_1": "1"},
+            {"trigger_kind": "any_of", "parts": "every 2 weeks at 06:30 from 2026-01-05\nnever"},
+        ]
+    ),
+    ("scheduling/schedule/{schedule}/backfill/", {}),
+    ("scheduling/schedule/pause/?ids={schedule}", {"until_0": "2001-01-01", "until_1": "00:00"}),
+    ("scheduling/schedule/edit-many/?ids={schedule}", {"ids": "{schedule}", "_preview": "1"}),
+    ("scrapers/source/add/", {}),
+    ("scrapers/source/discover/", {"url": "ftp://β"}),
+    ("scrapers/topic/add/", {"query": "OR"}),
+]
+"""What people send: nothing, nonsense, and what makes a page say more."""
+
+
+def test_no_page_says_a_word_that_a_catalogue_lacks(
+    rows: None, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pseudo, past = Pseudo(), []
     with monkeypatch.context() as patch:
         pseudo.install(patch)
@@ -154,7 +178,18 @@ def test_no_page_says_a_word_past_gettext(rows: None, client: Client, monkeypatc
             if answer.status_code != 403:
                 assert answer.status_code == 200, address
                 past += [f"{address}: {line}" for line in untranslated(answer.text, NAMES)]
+        key = str(Schedule.objects.order_by("pk")[0].pk)
+        for page, sent in POSTS:
+            data = {name: value.replace("{schedule}", key) for name, value in sent.items()}
+            answer = client.post(f"/admin/{page.format(schedule=key)}", data)
+            assert answer.status_code == 200, page
+            past += [f"{page} with {data}: {line}" for line in untranslated(answer.text, NAMES)]
     assert not past, "Said past gettext:\n" + "\n".join(past)
+    for language, _name in settings.LANGUAGES:
+        if language != "en":
+            words = translation.trans_real.translation(language)._catalog
+            lacking = sorted(word for word in pseudo.said if word not in words and (word, 1) not in words)
+            assert lacking == [], language
 
 
 @pytest.mark.parametrize("language", [code for code, _name in settings.LANGUAGES])
