@@ -13,7 +13,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 import psutil
@@ -32,6 +32,7 @@ from scheduling.places import Claim, Places
 from scheduling.policies import Active, Interruption, NewRun
 from scheduling.replace import replace_older
 from scheduling.statements import (
+    CHUNK,
     COUNT_POSTGRESQL,
     COUNT_SQLITE,
     DUE,
@@ -54,6 +55,14 @@ OLDEST_POSTGRESQL = 14
 """The oldest major version of PostgreSQL that still gets fixes."""
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs"}
 """File systems on which SQLite warns of broken locks; see https://www.sqlite.org/faq.html#q5"""
+
+
+class JobRow(NamedTuple):
+    """A job as the store holds it; the due time (UTC) is that of the column."""
+
+    id: str
+    job_state: bytes
+    next_run_time: datetime | None
 
 
 class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
@@ -103,10 +112,14 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
         entry = self._cache.get(schedule.pk)
         return entry.trigger if entry else None
 
-    def rows(self) -> list[tuple[str, bytes, datetime | None]]:
-        """Return id, state and due time of all job rows that are derived from schedules."""
+    def rows(self, job_ids: Sequence[str] | None = None) -> list[JobRow]:
+        """Return the job rows that are derived from schedules: all, or those with these ids."""
         jobs = DjangoJob.objects.filter(id__startswith=JOB_ID_PREFIX).order_by()
-        return list(jobs.values_list("id", "job_state", "next_run_time"))
+        if job_ids is None:
+            chunks = [jobs]
+        else:
+            chunks = [jobs.filter(pk__in=job_ids[at : at + CHUNK]) for at in range(0, len(job_ids), CHUNK)]
+        return [JobRow(*row) for chunk in chunks for row in chunk.values_list("id", "job_state", "next_run_time")]
 
     # What the fire path asks for; see `scheduling.fires.FireStore`.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +24,7 @@ from scheduling.models import Cause, Run, RunStatus, Schedule, ScheduleChange
 from scheduling.models.schedule import JOB_ID_PREFIX
 from scheduling.policies import NewRun
 from scheduling.statements import CHUNK, listed
-from scheduling.store import ScheduleJobStore
+from scheduling.store import JobRow, ScheduleJobStore
 from scheduling.triggers import DueTimes, ScheduleTrigger
 
 logger = logging.getLogger(__name__)
@@ -53,16 +53,17 @@ class Sync:
             leader.check_epoch(self._store.epoch)
             changed_at = self._take_notes()
             versions = dict(Schedule.objects.order_by().values_list("pk", "version"))
-            rows = {row[0]: _row_state(*row[1:]) for row in self._store.rows()}
+            rows = {row.id: row for row in self._store.rows()}
             removed = self._remove([job_id for job_id in rows if _schedule_id(job_id) not in versions])
             self._settled = {key: settled for key, settled in self._settled.items() if key in versions}
             doubtful = [
                 key
                 for key, version in versions.items()
-                if key in changed_at or self._settled.get(key) != (version, rows.get(f"{JOB_ID_PREFIX}{key}"))
+                if key in changed_at
+                or self._settled.get(key) != (version, _row_state(rows.get(f"{JOB_ID_PREFIX}{key}")))
             ]
             schedules = Schedule.objects.filter(pk__in=listed(doubtful)) if doubtful else []
-            return removed + self._apply(schedules, changed_at, now)
+            return removed + self._apply(schedules, changed_at, now, rows)
 
     def changes(self, now: datetime) -> int:
         """Apply the changes noted since the last time; return how many jobs were written or removed.
@@ -90,10 +91,18 @@ class Sync:
             DjangoJob.objects.filter(pk__in=job_ids[start : start + CHUNK]).delete()
         return len(job_ids)
 
-    def _apply(self, schedules: Iterable[Schedule], changed_at: dict[int, datetime], now: datetime) -> int:
+    def _apply(
+        self,
+        schedules: Iterable[Schedule],
+        changed_at: dict[int, datetime],
+        now: datetime,
+        rows: Mapping[str, JobRow] | None = None,
+    ) -> int:
+        """Bring the jobs of these schedules into step; `rows` are all job rows, where they have been read already."""
         schedules = self._with_all_notes(schedules, changed_at)
         self._store.remember(schedules)
-        rows = self._rows([schedule.job_id for schedule in schedules])
+        if rows is None:
+            rows = {row.id: row for row in self._store.rows([schedule.job_id for schedule in schedules])}
         lost = [schedule for schedule in schedules if schedule.job_id not in rows]
         handled = self._last_due_times(lost)
         over = self._over(schedules)
@@ -111,9 +120,7 @@ class Sync:
                     passed.append(self._passed(schedule, found, unfired, since))
             if row is not None:
                 written.append(row)
-            standing = row or found
-            state = _row_state(standing.job_state, standing.next_run_time) if standing else None
-            self._settled[schedule.pk] = schedule.version, state
+            self._settled[schedule.pk] = schedule.version, _row_state(row or found)
         self._store.insert(passed, now)
         DjangoJob.objects.bulk_create(
             written,
@@ -138,7 +145,7 @@ class Sync:
         return list(found.values())
 
     def _job_row(
-        self, schedule: Schedule, row: DjangoJob | None, last_due: datetime | None, since: datetime, *, edited: bool
+        self, schedule: Schedule, row: JobRow | None, last_due: datetime | None, since: datetime, *, edited: bool
     ) -> DjangoJob | None:
         """Return the job row to write for a schedule, or None where what stands is right.
 
@@ -163,7 +170,7 @@ class Sync:
             return None
         return self._new_row(schedule, trigger, trigger.next_after(since))
 
-    def _passed(self, schedule: Schedule, row: DjangoJob, unfired: datetime, since: datetime) -> NewRun:
+    def _passed(self, schedule: Schedule, row: JobRow, unfired: datetime, since: datetime) -> NewRun:
         """Return the `missed` row for due times by the trigger before an edit that nothing had fired until then."""
         before = self._stored_trigger(row)
         times = before.due_times(unfired, since) if before else DueTimes(unfired, None, unfired, 1)
@@ -181,11 +188,10 @@ class Sync:
             missed_count=times.count,
         )
 
-    def _without_time(self, row: DjangoJob | None) -> DjangoJob | None:
+    def _without_time(self, row: JobRow | None) -> DjangoJob | None:
         if row is None or row.next_run_time is None:
             return None
-        row.next_run_time = None
-        return row
+        return DjangoJob(id=row.id, next_run_time=None, job_state=row.job_state)
 
     def _over(self, schedules: list[Schedule]) -> set[int]:
         """Return the schedules that have had their `max_runs`."""
@@ -228,15 +234,9 @@ class Sync:
             job_state=pickle.dumps(job.__getstate__(), self._store.pickle_protocol),
         )
 
-    def _stored_trigger(self, row: DjangoJob) -> ScheduleTrigger | None:
+    def _stored_trigger(self, row: JobRow) -> ScheduleTrigger | None:
         job = self._store._restore(row.id, row.next_run_time, row.job_state)
         return job.trigger if job else None
-
-    def _rows(self, job_ids: list[str]) -> dict[str, DjangoJob]:
-        rows: dict[str, DjangoJob] = {}
-        for start in range(0, len(job_ids), CHUNK):
-            rows |= DjangoJob.objects.in_bulk(job_ids[start : start + CHUNK])
-        return rows
 
     def _last_due_times(self, schedules: list[Schedule]) -> dict[int, datetime]:
         """Return the last due time of each schedule that already has a row: run, skipped or missed."""
@@ -248,8 +248,8 @@ class Sync:
         return last
 
 
-def _row_state(job_state: bytes, next_run_time: datetime | None) -> RowState:
-    return hash(bytes(job_state)), next_run_time is None
+def _row_state(row: JobRow | DjangoJob | None) -> RowState | None:
+    return (hash(bytes(row.job_state)), row.next_run_time is None) if row is not None else None
 
 
 def _schedule_id(job_id: str) -> int | None:
