@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit, urlunsplit
 
-from django.utils.translation import gettext as _
 from tld import get_fld
 
 #: Parameters that say where a reader came from, never what is to be read.
@@ -20,6 +19,19 @@ _USUAL_PORTS = {"http": 80, "https": 443}
 _KEEP = "%:/?#[]@!$&'()*+,;=~-._"
 
 
+def _(words: str) -> str:
+    """Mark words for translation. They are translated where they are shown: extraction lives without Django."""
+    return words
+
+
+class AddressError(ValueError):
+    """An address that cannot be asked: why, in words to be translated with a place for the address."""
+
+    def __init__(self, words: str, address: str) -> None:
+        super().__init__(words % address)
+        self.words, self.address = words, address
+
+
 def is_fetchable(url: str) -> bool:
     """Tell whether an address is absolute, http or https, with a host and a legal port."""
     try:
@@ -32,16 +44,16 @@ def is_fetchable(url: str) -> bool:
 def to_wire(url: str) -> str:
     """Return an address in ASCII as it is sent: the host in IDNA, other characters percent-encoded, no fragment.
 
-    What is already encoded stays exactly as it is. Raises `ValueError` for an address that cannot be asked.
+    What is already encoded stays exactly as it is. Raises `AddressError` (or another `ValueError`) for what cannot be asked.
     """
     parts = urlsplit(url.strip())
     if not is_fetchable(url.strip()):
-        raise ValueError(_("not an address of http or https: %s") % repr(url[:200]))
+        raise AddressError(_("not an address of http or https: %s"), repr(url[:200]))
     host = (parts.hostname or "").rstrip(".")
     if not host.isascii():
         host = host.encode("idna").decode()
     if not re.fullmatch(r"[A-Za-z0-9._:%~-]+", host):
-        raise ValueError(_("not the name of a host: %s") % repr(host[:200]))
+        raise AddressError(_("not the name of a host: %s"), repr(host[:200]))
     shown = f"[{host}]" if ":" in host else host
     port = "" if parts.port is None or parts.port == _USUAL_PORTS[parts.scheme] else f":{parts.port}"
     path, query = quote(parts.path, safe=_KEEP) or "/", quote(parts.query, safe=_KEEP)

@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 from django.utils.translation import gettext as _t
 
-from scrapers.extract.addresses import to_wire
+from scrapers.extract.addresses import AddressError, to_wire
 from scrapers.fetch.failures import CollectError, FailureClass, status_error
 from scrapers.fetch.validators import fresh_for, retry_after, validators_of
 
@@ -98,7 +98,8 @@ def wire_of(url: str) -> str:
     try:
         return to_wire(url)
     except ValueError as error:
-        raise CollectError(FailureClass.BAD_ADDRESS, _t("The address cannot be used: %s") % error) from error
+        reason = _t(error.words) % error.address if isinstance(error, AddressError) else error
+        raise CollectError(FailureClass.BAD_ADDRESS, _t("The address cannot be used: %s") % reason) from error
 
 
 def target_of(url: str, raw: Raw) -> str:
