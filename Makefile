@@ -45,7 +45,7 @@ $(VENV)/installed-dev: requirements-dev.txt requirements.txt constraints.txt | $
 	@touch $@ $(VENV)/installed
 
 test: install-dev  ## the tests, on SQLite and on a PostgreSQL that they start; under 6 minutes
-	@$(BIN)/python -m tests.legs "not long" -n $(JOBS)
+	@$(BIN)/python -m tests.legs "not long" $(JOBS)
 
 test-long: install-dev  ## everything at length
 	$(BIN)/python -m pytest -n $(JOBS) --hypothesis-profile=long

@@ -1,7 +1,8 @@
-"""`python -m tests.legs WHICH [OPTION…]`: pytest on SQLite and, at the same time, on a PostgreSQL that it starts.
+"""`python -m tests.legs WHICH JOBS [OPTION…]`: pytest on SQLite and, at the same time, on a PostgreSQL that it starts.
 
 Much of what each run does is waiting: for processes, for a clock, for a lock; together they take less time than one
-after the other. WHICH is an expression of markers (`-m`). The run on SQLite is seen as it goes; what the one on
+after the other. WHICH is an expression of markers (`-m`), JOBS the number of workers on PostgreSQL; SQLite, where
+more is tested, gets one more. The run on SQLite is seen as it goes; what the one on
 PostgreSQL printed is shown after it. The exit code is 0 only if both passed.
 """
 
@@ -13,17 +14,17 @@ import sys
 import tempfile
 
 
-def main(which: str, *options: str) -> int:
+def main(which: str, jobs: str, *options: str) -> int:
     """Run both; return the exit code of the first that failed."""
     pytest = [sys.executable, "-m", "pytest", "--dist", "worksteal", *options, "-m"]
     with tempfile.TemporaryFile("w+") as shown:
         postgresql = subprocess.Popen(
-            [sys.executable, "-m", "tests.postgres", *pytest, f"({which}) and not anydb"],
+            [sys.executable, "-m", "tests.postgres", *pytest, f"({which}) and not anydb", "-n", jobs],
             stdout=shown,
             stderr=subprocess.STDOUT,
         )
         try:
-            sqlite = subprocess.run([*pytest, which], check=False).returncode
+            sqlite = subprocess.run([*pytest, which, "-n", str(int(jobs) + 1)], check=False).returncode
             code = postgresql.wait()
         except KeyboardInterrupt:
             # The other got it too, and ends its server.

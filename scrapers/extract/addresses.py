@@ -44,7 +44,8 @@ def is_fetchable(url: str) -> bool:
 def to_wire(url: str) -> str:
     """Return an address in ASCII as it is sent: the host in IDNA, other characters percent-encoded, no fragment.
 
-    What is already encoded stays exactly as it is. Raises `AddressError` (or another `ValueError`) for what cannot be asked.
+    What is already encoded stays exactly as it is. Raises `AddressError` (or another
+    `ValueError`) for what cannot be asked.
     """
     parts = urlsplit(url.strip())
     if not is_fetchable(url.strip()):
