@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, cast
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import model_ngettext
-from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html, format_html_join
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
@@ -22,15 +19,12 @@ from django.utils.translation import ngettext
 from unfold.decorators import action as page_action
 
 from scheduling.admin.edit_many import EditManyMixin
-from scheduling.admin.paging import QuietChangeList
 from scheduling.admin.versions import HistoryMixin
-from scheduling.display import clock_html
-from scheduling.models import Cause
-from scheduling.said import said
 from scrapers import secrets as stored_secrets
-from scrapers.admin import opml, show
+from scrapers.admin import opml
 from scrapers.admin.base import NewsAdmin
 from scrapers.admin.level import settings_html
+from scrapers.admin.source_columns import ColumnsMixin, SourceChangeList, add_rows
 from scrapers.admin.source_filters import FILTERS
 from scrapers.admin.source_form import (
     EDITABLE_SETTINGS,
@@ -41,43 +35,19 @@ from scrapers.admin.source_form import (
     setting_names,
 )
 from scrapers.admin.source_pause import PauseMixin
-from scrapers.admin.source_rows import SourceRow, rows_for
+from scrapers.admin.source_poll import PollMixin
 from scrapers.admin.source_start import StartMixin
-from scrapers.jobs import poll_now
 from scrapers.kinds import registry as kinds
-from scrapers.models import Article, Source, SourceHealth
+from scrapers.models import Article, Source
 from scrapers.secrets import without_secrets
 from scrapers.source_settings.fields import GROUPS
 
 LATEST = 10
 """How many results and articles the form shows."""
-POLLERS_SHOWN = 3
-"""How many schedules the list names for each source."""
-
-
-class SourceChangeList(QuietChangeList):
-    """The list with what is looked up once for the whole page."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        """Fetch the page and add each source's row."""
-        super().get_results(request)
-        self.result_list: list[Source] = list(self.result_list)
-        _add_rows(self.result_list, request, pollers_shown=POLLERS_SHOWN)
-
-
-def _add_rows(sources: Sequence[Any], request: HttpRequest, **how: Any) -> None:
-    """Hang the figures on the sources, for the columns to show."""
-    rows = rows_for(sources, linked=request.user.has_perm("scheduling.view_schedule"), **how)
-    for source in sources:
-        source.row = rows[source.pk]
-
-
-def _row(source: Any) -> SourceRow:
-    return cast(SourceRow, source.row)
 
 
 @admin.register(Source)
-class SourceAdmin(StartMixin, PauseMixin, EditManyMixin, HistoryMixin, NewsAdmin):
+class SourceAdmin(ColumnsMixin, PollMixin, StartMixin, PauseMixin, EditManyMixin, HistoryMixin, NewsAdmin):
     """Sources: list, form, and the ways to poll them at once."""
 
     form = SourceForm
@@ -153,89 +123,6 @@ class SourceAdmin(StartMixin, PauseMixin, EditManyMixin, HistoryMixin, NewsAdmin
         shown = tuple(super().get_list_display(request))
         return (*shown, "poll_button") if self.has_start_run_permission(request) else shown
 
-    @admin.display(description=_("Source"), ordering="name")
-    def name_and_address(self, source: Source) -> SafeString:
-        """Return the name with the address under it."""
-        name = format_html('<span class="newss-name">{}</span>', source.name)
-        return show.lines(name, format_html('<span class="scrapers-address">{}</span>', source.url))
-
-    @admin.display(description=_("State"), ordering="consecutive_failures")
-    def state(self, source: Source) -> SafeString:
-        """Return how the source is doing, since when it fails, and why."""
-        health = source.health
-        words = show.status(health, health.label)
-        if health == SourceHealth.PAUSED:
-            by = _t("by %(person)s") % {"person": source.paused_by} if source.paused_by else ""
-            return show.lines(words, show.when(source.paused_at), said(source.pause_reason), by)
-        if health != SourceHealth.FAILING:
-            return show.lines(words, said(source.trouble_detail)) if source.trouble_detail else words
-        since = _row(source).failing_since
-        error = said(source.last_error)
-        why = format_html('<span class="scrapers-clamp" title="{}">{}</span>', error, error)
-        daily = _t("asked once a day now") if source.is_failing_for_long else ""
-        return show.lines(words, format_html("{} {}", _t("since"), clock_html(since)) if since else "", daily, why)
-
-    @admin.display(description=_("Due"), ordering="next_poll_at")
-    def due(self, source: Source) -> SafeString:
-        """Return when scheduled runs poll it again; nothing where each of them does."""
-        return show.when(source.next_poll_at, _("with the next run"))
-
-    @admin.display(description=_("Kind"), ordering="kind")
-    def kind_words(self, source: Source) -> str:
-        """Return the kind in words; its name where it is not registered any more."""
-        return str(dict(kinds.choices()).get(source.kind, source.kind))
-
-    @admin.display(description=_("Last success"), ordering="last_success_at")
-    def last_success(self, source: Source) -> SafeString:
-        """Return when it was last read."""
-        return show.when(source.last_success_at, _("never"))
-
-    @admin.display(description=_("Last polled"), ordering="last_polled_at")
-    def last_polled(self, source: Source) -> SafeString:
-        """Return when it was last asked."""
-        return show.when(source.last_polled_at, _("never"))
-
-    @admin.display(description=_("Articles, 7 days"))
-    def articles_of_days(self, source: Source) -> SafeString:
-        """Return the articles of the last days as bars, and their number."""
-        row = _row(source)
-        return format_html(
-            '<span class="scrapers-days">{}<span class="newss-number">{}</span></span>',
-            show.bars(row.days),
-            row.articles,
-        )
-
-    @admin.display(description=_("Polled by"))
-    def polled_by_schedules(self, source: Source) -> SafeString:
-        """Return the schedules that poll it, with links."""
-        row = _row(source)
-        if not row.pollers:
-            return format_html('<span class="newss-sub">{}</span>', _t("no schedule"))
-        words = [
-            (
-                show.link(poller.address, poller.name) if row.linked else poller.name,
-                "" if poller.enabled else f" ({_t('off')})",
-            )
-            for poller in row.pollers[: row.pollers_shown]
-        ]
-        named = format_html_join(", ", "{}{}", words)
-        more = len(row.pollers) - len(words)
-        return format_html("<span>{} {}</span>", named, _t("and %d more") % more if more else "")
-
-    @admin.display(description=_("Poll"))
-    def poll_button(self, source: Source) -> SafeString:
-        """Return the button that polls this source; it submits the list's form to an address of its own."""
-        if not source.enabled:
-            return format_html("{}", "")
-        return format_html(
-            '<button type="submit" class="newss-button" formaction="{}" name="request_key" value="{}" '
-            'aria-label="{}">{}</button>',
-            reverse("admin:scrapers_source_poll", args=[source.pk]),
-            secrets.token_hex(16),
-            _t("Poll %(source)s now") % {"source": source.name},
-            _t("Poll now"),
-        )
-
     # -- History and *Edit many* --------------------------------------------------------------------------------------
 
     def history_values(self, row: Source) -> dict[str, Any]:
@@ -257,10 +144,6 @@ class SourceAdmin(StartMixin, PauseMixin, EditManyMixin, HistoryMixin, NewsAdmin
         return "settings"
 
     # -- Actions ------------------------------------------------------------------------------------------------------
-
-    def has_start_run_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Tell whether the person may start runs."""
-        return bool(request.user.has_perm("scheduling.start_run"))
 
     @admin.action(description=_("Enable"), permissions=["change"])
     def enable(self, request: HttpRequest, sources: QuerySet[Source]) -> None:
@@ -294,74 +177,23 @@ class SourceAdmin(StartMixin, PauseMixin, EditManyMixin, HistoryMixin, NewsAdmin
         words = ngettext("%d source is polled again.", "%d sources are polled again.", len(sources))
         self.message_user(request, words % len(sources), messages.SUCCESS)
 
-    @admin.action(description=_("Poll now"), permissions=["start_run"])
-    def poll(self, request: HttpRequest, sources: QuerySet[Source]) -> HttpResponse | None:
-        """Start one run that polls the chosen sources."""
-        return self._poll(request, sources)
-
-    @page_action(description=_("Retry all failing"), url_path="retry-failing", permissions=["start_run"], icon="replay")  # type: ignore[untyped-decorator]
-    def retry_failing(self, request: HttpRequest) -> HttpResponse:
-        """Ask whether all failing sources are to be polled, and do it."""
-        failing = Source.objects.failing().order_by("name")
-        here = reverse("admin:scrapers_source_changelist")
-        if request.method == "POST":
-            return self._poll(request, failing, request.POST.get("request_key")) or HttpResponseRedirect(here)
-        context = {
-            **self._page_context(request),
-            "title": _("Retry all failing"),
-            "sources": failing,
-            "request_key": secrets.token_hex(16),
-        }
-        return TemplateResponse(request, "scrapers/admin/retry_failing.html", context)
-
     @page_action(description=_("Import OPML"), url_path="import-opml", permissions=["add"], icon="upload")  # type: ignore[untyped-decorator]
     def import_opml(self, request: HttpRequest) -> HttpResponse:
         """Take in the feeds of a file."""
-        return opml.import_page(request, self._page_context(request))
+        return opml.import_page(request, self.page_context(request))
 
     @page_action(description=_("Export OPML"), url_path="export-opml", permissions=["view"], icon="download")  # type: ignore[untyped-decorator]
     def export_opml(self, request: HttpRequest) -> HttpResponse:
         """Hand out all sources as a file."""
         return opml.export_file()
 
-    def _page_context(self, request: HttpRequest) -> dict[str, Any]:
+    def page_context(self, request: HttpRequest) -> dict[str, Any]:
         """Return what each page beside the list and the form needs."""
         return {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "back": reverse("admin:scrapers_source_changelist"),
         }
-
-    def get_urls(self) -> list[URLPattern]:
-        """Add the address that polls one source."""
-        poll = self.admin_site.admin_view(cast(Callable[..., HttpResponse], self.poll_view))
-        return [path("<int:key>/poll/", poll, name="scrapers_source_poll"), *super().get_urls()]
-
-    def poll_view(self, request: HttpRequest, key: int) -> HttpResponse:
-        """Start a run that polls one source, and go to its page."""
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        if not self.has_start_run_permission(request):
-            raise PermissionDenied
-        source = get_object_or_404(Source, pk=key)
-        answer = self._poll(request, Source.objects.filter(pk=source.pk), request.POST.get("request_key"))
-        return answer or HttpResponseRedirect(reverse("admin:scrapers_source_change", args=[source.pk]))
-
-    def _poll(self, request: HttpRequest, sources: QuerySet[Source], key: str | None = None) -> HttpResponse | None:
-        """Start the run and go to its page; say why where that cannot be."""
-        enabled = sources.filter(enabled=True, paused_at__isnull=True)
-        off = sources.filter(enabled=False).count()
-        try:
-            run = poll_now(enabled, by=request.user, cause=Cause.MANUAL, request_key=(key or "")[:64] or None)
-        except ValidationError as error:
-            self.message_user(request, " ".join(error.messages), messages.ERROR)
-            return None
-        if off:
-            words = ngettext("%d source is off and was left out.", "%d sources are off and were left out.", off)
-            self.message_user(request, words % off, messages.WARNING)
-        if waits := run.waits_for():
-            self.message_user(request, waits, messages.INFO)
-        return HttpResponseRedirect(run.get_absolute_url())
 
     # -- The form -----------------------------------------------------------------------------------------------------
 
@@ -411,7 +243,7 @@ class SourceAdmin(StartMixin, PauseMixin, EditManyMixin, HistoryMixin, NewsAdmin
         """Fetch the source with its figures."""
         source: Source | None = super().get_object(request, object_id, from_field)
         if source:
-            _add_rows([source], request)
+            add_rows([source], request)
         return source
 
     def changeform_view(
