@@ -86,7 +86,6 @@ class Collection:
         self._database = DatabaseThread()
         self._storage = storage(self._database)
         self._done = 0
-        self._doubtful: list[tuple[Source, dict[str, Any]]] = []
 
     async def run(self) -> list[SourceResult]:
         """Collect; the results of the sources that were begun."""
@@ -106,7 +105,7 @@ class Collection:
                     renderer=renderer,
                     pool=self._pool,
                 )
-                self._outage = Outage(self._fetcher)
+                self._outage = Outage(self._fetcher, self._database)
                 return await self._all_sources()
         finally:
             await self._storage.close()
@@ -170,8 +169,7 @@ class Collection:
             if error.failure not in NETWORK or not await self._outage.is_ours():
                 raise
             self._context.log(_t("Our own connection fails; polling waits."), logging.WARNING)
-            while self._doubtful:
-                await self._storage.forgive(*self._doubtful.pop())
+            await self._storage.forgive()
             online = await self._outage.wait()
             await self._fetcher.forget_network_failures()
             if not online:
@@ -240,9 +238,6 @@ class Collection:
         if error.failure is FailureClass.NO_QUERY:
             return
         if error.counted:
-            if error.failure in NETWORK:
-                # Should it turn out to be our own connection, this is taken back.
-                self._doubtful.append((source, source.failures()))
             await self._storage.failed(source, error)
         elif error.retry_after:
             await self._storage.hold_off(source, error.retry_after)

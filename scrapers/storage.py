@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.utils import timezone
 
 from scrapers import ingest
 from scrapers.batches import Batches, Together
@@ -19,6 +20,7 @@ from scrapers.fetch.failures import CollectError
 from scrapers.ingest import Draft, Entry, Outcome, Status
 from scrapers.known import stored_titles
 from scrapers.models import Facts, Source, SourceMove, SourceResult
+from scrapers.outage import forgive
 
 
 class Storage:
@@ -73,9 +75,9 @@ class Storage:
     async def _move(self, source: Source) -> SourceMove | None:
         return await self._database.run(SourceMove.objects.move, source) if source.moving_seen else None
 
-    async def forgive(self, source: Source, failures: dict[str, Any]) -> None:
-        """Take back a failure that was none of the source's (`Source.forgive`)."""
-        await self._database.run(source.forgive, failures)
+    async def forgive(self) -> None:
+        """Take back the failures of the network that were just counted or are about to be (`outage.forgive`)."""
+        await self._ended.write(_forgive)
 
     async def hold_off(self, source: Source, pause: timedelta) -> None:
         """Leave a source alone for a while (`Source.hold_off`)."""
@@ -104,6 +106,10 @@ def _in_one_transaction(functions: Sequence[Callable[[], None]]) -> list[Excepti
         if len(functions) == 1:
             return [error]
         return [outcome for function in functions for outcome in _in_one_transaction([function])]
+
+
+def _forgive() -> None:
+    forgive(timezone.now())
 
 
 def _raised(function: Callable[[], None]) -> Exception | None:

@@ -101,7 +101,7 @@ class Rehearsal(Storage):
     async def not_modified(self, source: Source, facts: Facts) -> None:
         """Note nothing."""
 
-    async def forgive(self, source: Source, failures: dict[str, Any]) -> None:
+    async def forgive(self) -> None:
         """Note nothing."""
 
     async def hold_off(self, source: Source, pause: timedelta) -> None:

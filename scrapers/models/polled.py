@@ -286,14 +286,6 @@ class PolledSource(models.Model):
         """Tell whether it failed so often that it is polled once a day."""
         return self.failure_score >= conf.polling().failing_after
 
-    def failures(self) -> dict[str, Any]:
-        """Return what a failure changes, as it is now, to be given to `forgive`."""
-        return {name: getattr(self, name) for name in _FAILURE_FIELDS}
-
-    def forgive(self, failures: dict[str, Any]) -> None:
-        """Take a failure back that was none of the source's; it is due again at once."""
-        self._store(**{**failures, "next_poll_at": None})
-
     # -- Pausing ------------------------------------------------------------------------------------------------------
 
     def pause(self, reason: str, by: User | None = None, now: datetime | None = None) -> None:
@@ -313,14 +305,6 @@ class PolledSource(models.Model):
         type(self)._default_manager.filter(pk=self.pk).update(**values)
 
 
-_FAILURE_FIELDS = (
-    "failure_score",
-    "not_before",
-    "failing_since",
-    "consecutive_failures",
-    "last_failure_class",
-    "last_error",
-)
 _NOTED = (
     "failure_score",
     "not_before",

@@ -12,9 +12,9 @@ import pytest
 from aiohttp import web
 from django.utils import timezone
 
-from scrapers.fetch.failures import FailureClass
+from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.models import Article, ResultStatus, Source
-from scrapers.outage import ALL_LOST_LEAST
+from scrapers.outage import ALL_LOST_LEAST, forgive
 from scrapers.polling import DAY
 from tests.scrapers.conftest import Collected, LocalServer
 
@@ -199,10 +199,9 @@ def test_a_source_that_fails_for_ever_is_asked_once_a_day_and_never_dropped(
     assert source.enabled and source.paused_at is None and source.is_failing_for_long
 
 
-@pytest.mark.parametrize("fewer", [False, True])
-def test_without_control_addresses_many_hosts_that_are_all_out_of_reach_tell_of_our_connection(
-    fewer: bool, collect_news: Callable[..., Collected], settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def cable_is_cut(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No name that ends with `.invalid` can be found, for now."""
     settings.NEWSS_OFFLINE_WAIT_SECONDS = 0.1
     original = socket.getaddrinfo
 
@@ -212,6 +211,13 @@ def test_without_control_addresses_many_hosts_that_are_all_out_of_reach_tell_of_
         return original(host, *args, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+
+@pytest.mark.usefixtures("cable_is_cut")
+@pytest.mark.parametrize("fewer", [False, True])
+def test_without_control_addresses_many_hosts_that_are_all_out_of_reach_tell_of_our_connection(
+    fewer: bool, collect_news: Callable[..., Collected]
+) -> None:
     for number in range(4 if fewer else 6):
         Source.objects.create(name=f"Paper {number}", url=f"http://paper{number}.invalid/feed")
     collected = collect_news()
@@ -221,12 +227,52 @@ def test_without_control_addresses_many_hosts_that_are_all_out_of_reach_tell_of_
         assert Source.objects.failing().count() == 4
         return
     assert FailureClass.OFFLINE in found
-    # Those that were asked before there were enough of them to tell may have been blamed.
-    assert Source.objects.failing().count() < ALL_LOST_LEAST
+    # Those that were asked before there were enough of them to tell are not blamed either.
+    assert not Source.objects.failing().exists()
+    assert {source.health for source in Source.objects.all()} == {"new"}
     # One that is refused was reached: then our connection stands, and each host is to blame itself.
     Source.objects.create(name="Refused", url="http://127.0.7.252:1/feed")
     collected = collect_news()
     assert collected.of("Refused").failure_class == FailureClass.REFUSED
+
+
+@pytest.mark.usefixtures("cable_is_cut")
+def test_runs_of_one_source_each_tell_together_of_our_connection(collect_news: Callable[..., Collected]) -> None:
+    for number in range(ALL_LOST_LEAST + 1):
+        Source.objects.create(name=f"Paper {number}", url=f"http://paper{number}.invalid/feed")
+    found = [
+        collect_news(sources=[source.pk]).of(source.name).failure_class for source in Source.objects.order_by("name")
+    ]
+    assert found == [FailureClass.DNS] * (ALL_LOST_LEAST - 1) + [FailureClass.OFFLINE] * 2
+    assert not Source.objects.failing().exists()
+
+
+def test_what_our_connection_cost_is_taken_back_once_and_nothing_else() -> None:
+    now = timezone.now()
+    late, refused = (CollectError(failure, "Out of reach.") for failure in (FailureClass.TIMEOUT, FailureClass.REFUSED))
+    names = ("Good", "Failing", "Refused", "Long ago", "Not found")
+    good, failing, busy, long_ago, missing = (
+        Source.objects.create(name=name, url=f"http://{name.replace(' ', '-')}.example/") for name in names
+    )
+    good.polled(etag="", last_modified="")
+    good.failed(late)
+    failing.failed(CollectError(FailureClass.SERVER_ERROR, "500."), at=now - timedelta(hours=1))
+    failing.failed(late)
+    busy.failed(refused)
+    long_ago.failed(late, at=now - timedelta(minutes=2))
+    missing.failed(CollectError(FailureClass.NOT_FOUND, "404."))
+    assert forgive(now) == 3
+    assert forgive(now) == 0, "nothing is taken back twice"
+    rows = Source.objects.values_list("name", "consecutive_failures", "failure_score", "last_failure_class")
+    assert set(rows) == {
+        ("Good", 0, 0.0, ""),
+        ("Failing", 1, 0.5, FailureClass.OFFLINE),
+        ("Refused", 0, 0.0, ""),
+        ("Long ago", 1, 0.5, FailureClass.TIMEOUT),
+        ("Not found", 1, 0.5, FailureClass.NOT_FOUND),
+    }
+    failing.refresh_from_db()
+    assert failing.failing_since == now - timedelta(hours=1) and failing.next_poll_at is None
 
 
 def test_403_that_means_busy_leaves_the_rest_for_later_and_passes_nothing_over(

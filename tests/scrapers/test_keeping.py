@@ -190,14 +190,10 @@ def test_failing_since_is_the_first_failure_after_the_last_success_and_outlives_
     from scrapers.fetch.failures import CollectError, FailureClass
 
     source = make_source()
-    before = source.failures()
     first = timezone.now() - timedelta(days=200)
     source.failed(CollectError(FailureClass.TIMEOUT, "Late."), at=first)
     source.failed(CollectError(FailureClass.TIMEOUT, "Late."))
     source.refresh_from_db()
     assert source.failing_since == first
-    source.forgive(before)
-    assert Source.objects.get().failing_since is None
-    source.failed(CollectError(FailureClass.TIMEOUT, "Late."))
     source.polled(etag="", last_modified="")
     assert Source.objects.get().failing_since is None
