@@ -6,7 +6,7 @@
 2. Of a deleted article each source that had it keeps a passed item that says so, by rule 1; the tombstone, which
    guards against all other sources, goes so many days after the deletion and after any source last brought its address.
 3. Earlier versions of articles go by age.
-4. A host goes when it was not asked for long; it is made anew when it is asked again.
+4. A host goes when it was not asked for long and no person chose its group; it is made anew when it is asked again.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def remove_hosts(now: datetime, stopped: Stopped) -> int:
     if not days:
         return 0
     still = Q(cool_down_until__isnull=True) | Q(cool_down_until__lt=now)
-    removed = remove_rows(Host.objects.filter(still, robots_fetched_at__lt=now - timedelta(days=days)), BATCH, stopped)
+    old = Host.objects.filter(still, robots_fetched_at__lt=now - timedelta(days=days), chosen_group=None)
+    removed = remove_rows(old, BATCH, stopped)
     # Of a group that was just made its first host is yet to join: lanes that were used lately are such a group's.
     idle = HostGroup.objects.filter(hosts=None).exclude(lanes__next_slot_at__gt=now.timestamp() - 86_400)
     remove_rows(idle.filter(lanes__number=0), BATCH, stopped)

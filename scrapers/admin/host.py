@@ -1,12 +1,13 @@
-"""Hosts: how each server wants to be asked, read only."""
+"""Hosts: how each server wants to be asked; which of them share slots can be chosen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
@@ -17,7 +18,8 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 
 from scheduling.display import badge_html
 from scrapers.admin import show
-from scrapers.admin.base import ReadOnlyAdmin
+from scrapers.admin.base import NewsAdmin
+from scrapers.fetch.groups import group_name
 from scrapers.models import Host
 from scrapers.models.host import HostQuerySet
 
@@ -44,8 +46,8 @@ class CoolingFilter(_Filter):
 
 
 @admin.register(Host)
-class HostAdmin(ReadOnlyAdmin):
-    """Hosts, read only."""
+class HostAdmin(NewsAdmin):
+    """Hosts: what collecting knows of them, and the group that a person chose."""
 
     list_display = ("origin", "shared", "robots", "crawl_delay_words", "cooling")
     list_select_related = ("group",)
@@ -54,7 +56,7 @@ class HostAdmin(ReadOnlyAdmin):
     search_help_text = _("Host")
     list_per_page = 50
     fieldsets = (
-        (None, {"fields": ("origin", "shared", "crawl_delay_words", "cooling")}),
+        (None, {"fields": ("origin", "chosen_group", "shared", "crawl_delay_words", "cooling")}),
         (_("robots.txt"), {"fields": ("robots", "robots_fetched", "robots_expires", "robots_text")}),
     )
     readonly_fields = (
@@ -70,6 +72,20 @@ class HostAdmin(ReadOnlyAdmin):
     empty_title = _("No host was asked yet")
     empty_text = _("Each server that sources and articles are on stands here as soon as it was asked for something.")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Host]:
+        """Count along how many share the group of each."""
+        hosts: QuerySet[Host] = super().get_queryset(request)
+        return hosts.annotate(sharing=Count("group__hosts"))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: collecting makes these rows."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Host, form: forms.ModelForm[Host], change: bool) -> None:
+        """Store the chosen group alone, since collecting may write the rest meanwhile, and let the host join it."""
+        obj.save(update_fields=["chosen_group"])
+        obj.join(group_name(obj))
+
     @admin.display(description=_("Host"), ordering="host")
     def origin(self, host: Host) -> str:
         """Return scheme, host and port."""
@@ -78,7 +94,8 @@ class HostAdmin(ReadOnlyAdmin):
     @admin.display(description=_("Shares slots as"), ordering="group__name")
     def shared(self, host: Host) -> str:
         """Return the group that it shares slots and cool-downs with; nothing where it stands alone."""
-        return show.NOTHING if host.group is None or host.group.name == host.origin else host.group.name
+        alone = host.group is None or (host.group.name == host.origin and getattr(host, "sharing", 1) == 1)
+        return show.NOTHING if alone else str(host.group)
 
     @admin.display(description=_("robots.txt"), ordering="robots_status")
     def robots(self, host: Host) -> SafeString:

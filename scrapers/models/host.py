@@ -52,6 +52,17 @@ class Host(models.Model):
         related_name="hosts",
         help_text=_("With which it shares slots and cool-downs; empty until it is asked again."),
     )
+    chosen_group = models.CharField(
+        _("chosen group"),
+        max_length=300,
+        null=True,
+        blank=True,
+        help_text=_(
+            "Hosts with the same name here are asked as if they were one, with their delays and pauses: the name of a "
+            "group, a domain, or the address of another host. Empty: as the installation has it. Runs under way go on "
+            "as they began."
+        ),
+    )
     port = models.PositiveIntegerField(_("port"))
     robots_txt = models.TextField(_("robots.txt"), blank=True)
     robots_status = models.PositiveSmallIntegerField(

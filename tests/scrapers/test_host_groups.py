@@ -104,8 +104,11 @@ def address(outlets: dict[str, LocalServer], name: str) -> str:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_hosts_of_one_domain_are_asked_one_after_another(outlets: dict[str, LocalServer], settings: Any) -> None:
-    settings.NEWSS_GROUP_HOSTS, settings.NEWSS_HOST_DELAY_SECONDS = True, 0.2
+@pytest.mark.parametrize("by_hand", [False, True], ids=["by domain", "by hand"])
+def test_hosts_of_one_group_are_asked_one_after_another(
+    outlets: dict[str, LocalServer], by_hand: bool, settings: Any
+) -> None:
+    settings.NEWSS_GROUP_HOSTS, settings.NEWSS_HOST_DELAY_SECONDS = not by_hand, 0.2
     asked: list[float] = []
 
     async def note(_request: web.Request) -> web.Response:
@@ -114,11 +117,16 @@ def test_hosts_of_one_domain_are_asked_one_after_another(outlets: dict[str, Loca
 
     for name in ("www.paper.co.uk", "feeds.paper.co.uk"):
         outlets[name].routes |= {"/": note, "/robots.txt": note}
+        if by_hand:
+            Host.objects.create(scheme="http", host=name, port=outlets[name].port, chosen_group="paper.co.uk")
     answers = fetch_all(*(address(outlets, name) for name in NAMES))
     assert all(isinstance(answer, Answer) for answer in answers), answers
     assert len(asked) == 4
     assert min(after - before for before, after in pairwise(asked)) >= 0.2
-    assert set(HostGroup.objects.values_list("name", flat=True)) == {"paper.co.uk", "paper.org.uk"}
+    assert set(HostGroup.objects.values_list("name", flat=True)) == {
+        "paper.co.uk",
+        address(outlets, "paper.org.uk").rstrip("/") if by_hand else "paper.org.uk",
+    }
 
 
 @pytest.mark.django_db(transaction=True)
@@ -206,3 +214,34 @@ def test_the_list_of_hosts_names_the_group_of_those_that_share(client: Client) -
     page = client.get("/admin/scrapers/host/").content.decode()
     assert "Shares slots as" in page and ">paper.co.uk<" in page
     assert page.count("https://alone.example") == 1, "who stands alone shares with nobody"
+
+
+@pytest.mark.django_db
+def test_a_group_is_chosen_on_the_page_of_a_host_and_taken_back(client: Client) -> None:
+    feeds, pages = (Host.objects.create(scheme="https", host=name, port=443) for name in ("feeds.example", "cdn.test"))
+    feeds.join(feeds.origin)
+    until = timezone.now() + timedelta(hours=1)
+    feeds.cool_down(until)
+    client.force_login(factories.user("scrapers.view_host", "scrapers.change_host"))
+    page = f"/admin/scrapers/host/{pages.pk}/change/"
+    assert 'name="chosen_group"' in client.get(page).content.decode()
+    Host.objects.filter(pk=pages.pk).update(robots_txt="User-agent: *")
+    assert client.post(page, {"chosen_group": f" {feeds.origin} "}).status_code == 302
+    pages.refresh_from_db()
+    assert (pages.chosen_group, pages.group, pages.cool_down_until) == (feeds.origin, feeds.group, until)
+    assert pages.robots_txt == "User-agent: *", "what collecting knows of it stays"
+    shared = client.get("/admin/scrapers/host/").content.decode()
+    assert shared.count(">https://feeds.example<") == 3, "its name, and the group of both"
+    assert client.post(page, {"chosen_group": ""}).status_code == 302
+    pages.refresh_from_db()
+    assert pages.chosen_group is None and pages.group is not None and pages.group.name == pages.origin
+
+
+@pytest.mark.django_db
+def test_a_group_is_chosen_by_those_who_may_change_hosts(client: Client) -> None:
+    host = Host.objects.create(scheme="https", host="paper.example", port=443, chosen_group="papers")
+    client.force_login(factories.user("scrapers.view_host"))
+    page = f"/admin/scrapers/host/{host.pk}/change/"
+    shown = client.get(page).content.decode()
+    assert 'name="chosen_group"' not in shown and "papers" in shown
+    assert client.post(page, {"chosen_group": "mine"}).status_code == 403

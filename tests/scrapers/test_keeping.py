@@ -179,7 +179,11 @@ def test_hosts_that_are_not_asked_any_more_go_with_their_groups() -> None:
         return made
 
     host("old.example", 91)
-    kept = [host("new.example", 89), host("cooling.example", 91, cool_down_until=NOW + timedelta(hours=1))]
+    kept = [
+        host("new.example", 89),
+        host("cooling.example", 91, cool_down_until=NOW + timedelta(hours=1)),
+        host("grouped.example", 91, chosen_group="papers"),
+    ]
     HostGroup.objects.create(name="just made")
     assert clean(NOW) == {"hosts": 1}
     assert set(Host.objects.all()) == set(kept)
