@@ -26,7 +26,7 @@ class StartMixin(_Base):
 
     if TYPE_CHECKING:
 
-        def _page_context(self, request: HttpRequest) -> dict[str, Any]: ...
+        def page_context(self, request: HttpRequest) -> dict[str, Any]: ...
 
     def get_urls(self) -> list[URLPattern]:
         """Add the addresses of these pages."""
@@ -53,7 +53,7 @@ class StartMixin(_Base):
     def discover_view(self, request: HttpRequest) -> HttpResponse:
         """Ask for an address and show what can be collected there."""
         self._check_may_add(request)
-        return discover.discover_page(request, self._page_context(request))
+        return discover.discover_page(request, self.page_context(request))
 
     def add_found_view(self, request: HttpRequest) -> HttpResponse:
         """Store what Discover proposed, and go to its form."""
@@ -86,7 +86,7 @@ class StartMixin(_Base):
             self.message_user(request, source, messages.ERROR)
             return HttpResponseRedirect(reverse("admin:scrapers_source_discover"))
         offer = not Source.objects.filter(url=source.url).exists()
-        return discover.try_page(request, self._page_context(request), source, offer=offer)
+        return discover.try_page(request, self.page_context(request), source, offer=offer)
 
     def try_view(self, request: HttpRequest, key: int | None = None) -> HttpResponse:
         """Show what a source would bring with what its form holds now, saved or not."""
@@ -96,7 +96,7 @@ class StartMixin(_Base):
         if not (self.has_change_permission(request, source) if source else self.has_add_permission(request)):
             raise PermissionDenied
         form = self.get_form(request, source, change=bool(source))(request.POST, instance=source)
-        context = self._page_context(request)
+        context = self.page_context(request)
         if not form.is_valid():
             wrong = [
                 (str(form[name].label) if name in form.fields else "", [str(text) for text in texts])
@@ -108,12 +108,12 @@ class StartMixin(_Base):
     def try_selector_view(self, request: HttpRequest) -> HttpResponse:
         """Show what a selector yields on a page."""
         self._check_may_add(request)
-        return discover.selector_page(request, self._page_context(request))
+        return discover.selector_page(request, self.page_context(request))
 
     def starter_view(self, request: HttpRequest) -> HttpResponse:
         """Offer the starter list."""
         self._check_may_add(request)
-        return discover.starter_page(request, self._page_context(request))
+        return discover.starter_page(request, self.page_context(request))
 
     def try_button(self, request: HttpRequest, source: Source | None) -> dict[str, Any]:
         """Return what the form's page needs to offer *Try it*."""
