@@ -26,7 +26,9 @@ class StartMixin(_Base):
 
     if TYPE_CHECKING:
 
-        def page_context(self, request: HttpRequest) -> dict[str, Any]: ...
+        def page_context(self, request: HttpRequest) -> dict[str, Any]:
+            """Return what each page beside the list and the form needs."""
+            raise NotImplementedError
 
     def get_urls(self) -> list[URLPattern]:
         """Add the addresses of these pages."""
