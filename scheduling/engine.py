@@ -148,9 +148,8 @@ class Engine:
                 logger.warning("This database is adopted by %s.", leader.adopt())
                 self._adopt = False
             epoch = leader.take_over(self._instance)
-            lost = recovery.recover(self._instance)
             self._scheduler = FireScheduler(epoch, self._stop.is_set, self._fired, self._dispatcher.places)
-            for run in lost:
+            for run in recovery.recover(self._instance):
                 self._tell_end(run)
             logger.info("Leading since %s (epoch %s).", timezone.now().isoformat(timespec="seconds"), epoch)
             bell = Bell(self._ring)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 import psutil
+from django.db.models import Q
 
 from scheduling import leader, limits, runs
+from scheduling.ends import CHUNK
 from scheduling.models import InstanceState, Run, SchedulerInstance
 from scheduling.models.instance import STALE_AFTER_SECONDS
 
@@ -25,8 +27,10 @@ KILL_SECONDS = 5.0
 """Seconds that killed processes get to be gone; those that are not are looked at again the next time."""
 
 
-def recover(me: SchedulerInstance, now: datetime | None = None) -> list[Run]:
-    """Mark the runs of dead processes as lost, let them run again where the policy says so; return those found lost.
+def recover(me: SchedulerInstance, now: datetime | None = None) -> Iterator[Run]:
+    """Mark the runs of dead processes as lost, let them run again where the policy says so; yield those found lost.
+
+    It works as it is iterated, `CHUNK` runs at a time, so that it takes no more memory for ten thousand than for some.
 
     1. A process counts as dead when it ran on this host and its pid is gone or belongs to a process with another start
        time; when it ended in order; or, on another host, when it has been silent past its lease.
@@ -41,15 +45,18 @@ def recover(me: SchedulerInstance, now: datetime | None = None) -> list[Run]:
         if is_dead(instance, now)
     ]
     SchedulerInstance.objects.filter(pk__in=[instance.pk for instance in dead]).say_lost(now)
-    orphans = list(Run.objects.running().filter(instance__in=dead).select_related("instance"))
-    orphans += Run.objects.running().filter(instance__isnull=True)
-    alive = kill(orphans)
-    here = [run for run in orphans if run.pk not in alive and (run.instance is None or is_here(run.instance))]
-    elsewhere = [run for run in orphans if run.instance is not None and not is_here(run.instance)]
-    lost = runs.lose(here, now=now) + runs.lose(elsewhere, FENCE, now)
-    for run in lost:
-        logger.warning("%s is %s: %s", run, run.get_status_display(), run.outcome)
-    return lost
+    left = Run.objects.running().filter(Q(instance__in=dead) | Q(instance__isnull=True)).order_by("pk")
+    rows = left.select_related("instance").only("instance", "pid", "process_started")
+    looked_at = 0
+    while orphans := list(rows.filter(pk__gt=looked_at)[:CHUNK]):
+        looked_at = orphans[-1].pk
+        alive = kill(orphans)
+        here = [run for run in orphans if run.pk not in alive and (run.instance is None or is_here(run.instance))]
+        elsewhere = [run for run in orphans if run.instance is not None and not is_here(run.instance)]
+        lost = runs.lose(here, now=now) + runs.lose(elsewhere, FENCE, now)
+        for run in lost:
+            logger.warning("%s is %s: %s", run, run.get_status_display(), run.outcome)
+        yield from lost
 
 
 def is_here(instance: SchedulerInstance) -> bool:

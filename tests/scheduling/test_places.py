@@ -163,7 +163,7 @@ def test_a_crash_between_commit_and_hand_over_costs_no_due_time(process: Process
     (run,) = process.fire()
     successor = SchedulerInstance.objects.create(host="here", pid=2, process_started=0.0)
     SchedulerInstance.objects.filter(pk=process.instance.pk).update(state="stopped", ended_at=DUE)
-    assert recovery.recover(successor) == [run]
+    assert list(recovery.recover(successor)) == [run]
     again = Run.objects.get(parent=run)
     assert (again.status, again.cause, again.scheduled_for) == (RunStatus.QUEUED, Cause.RECOVERY, DUE)
 

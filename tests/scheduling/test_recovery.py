@@ -68,7 +68,7 @@ def test_only_a_death_that_is_proven_or_a_lease_that_has_ended_loses_a_run(
     me: SchedulerInstance, process: dict[str, Any], is_lost: bool
 ) -> None:
     run = factories.running(schedule=factories.schedule(), instance=instance(**process))
-    recover(me, NOW)
+    list(recover(me, NOW))
     run.refresh_from_db()
     assert (run.status == RunStatus.LOST) is is_lost
     assert Run.objects.filter(parent=run, cause=Cause.RECOVERY).exists() is is_lost
@@ -78,7 +78,7 @@ def test_only_a_death_that_is_proven_or_a_lease_that_has_ended_loses_a_run(
 def test_a_run_of_another_host_waits_before_it_runs_again(me: SchedulerInstance) -> None:
     here = factories.running(schedule=factories.schedule(), instance=dead())
     elsewhere = factories.running(schedule=factories.schedule(), instance=instance(host="elsewhere", heartbeat_at=OLD))
-    recover(me, NOW)
+    list(recover(me, NOW))
     assert Run.objects.get(parent=here).not_before is None
     waiting = Run.objects.get(parent=elsewhere)
     assert waiting.not_before == NOW + FENCE
@@ -88,7 +88,7 @@ def test_a_run_of_another_host_waits_before_it_runs_again(me: SchedulerInstance)
 @pytest.mark.django_db
 def test_a_late_end_of_a_lost_run_is_refused(me: SchedulerInstance) -> None:
     run = factories.running(schedule=factories.schedule(), instance=dead())
-    recover(me, NOW)
+    list(recover(me, NOW))
     assert finish(run.pk, "token", Outcome(RunStatus.SUCCEEDED, "Too late.")) is None
     run.refresh_from_db()
     assert run.status == RunStatus.LOST
@@ -97,7 +97,7 @@ def test_a_late_end_of_a_lost_run_is_refused(me: SchedulerInstance) -> None:
 @pytest.mark.django_db
 def test_a_lost_run_that_was_to_be_cancelled_is_cancelled_and_not_run_again(me: SchedulerInstance) -> None:
     run = factories.running(schedule=factories.schedule(), instance=dead(), cancel_requested_at=NOW)
-    recover(me, NOW)
+    list(recover(me, NOW))
     run.refresh_from_db()
     assert run.status == RunStatus.CANCELLED
     assert not Run.objects.active().exists()
@@ -107,7 +107,7 @@ def test_a_lost_run_that_was_to_be_cancelled_is_cancelled_and_not_run_again(me: 
 def test_processes_that_went_silently_are_said_to_be_lost(me: SchedulerInstance) -> None:
     gone = dead(state=InstanceState.STANDBY)
     living = instance(state=InstanceState.STANDBY)
-    recover(me, NOW)
+    list(recover(me, NOW))
     gone.refresh_from_db()
     living.refresh_from_db()
     assert (gone.state, gone.ended_at) == (InstanceState.LOST, NOW)
@@ -136,7 +136,7 @@ def test_recovery_takes_few_statements_for_hundreds_of_runs(me: SchedulerInstanc
         with CaptureQueriesContext(
             connection,
         ) as queries:
-            assert len(recover(me, NOW)) == count
+            assert len(list(recover(me, NOW))) == count
         assert Run.objects.filter(schedule=schedule, cause=Cause.RECOVERY, attempt=2).count() == count
         return len(queries)
 
@@ -155,13 +155,28 @@ def test_what_is_lost_again_and_again_takes_no_more_statements_for_many_runs_tha
             for _generation in range(1 + MAX_RECOVERIES):
                 values = {"status": RunStatus.RUNNING, "claim_token": "token", "started_at": NOW, "instance": dead()}
                 Run.objects.queued().update(**values)
-                assert len(recover(me, NOW)) == count
+                assert len(list(recover(me, NOW))) == count
         assert not Run.objects.active().exists()
         assert ScheduleState.objects.filter(schedule__in=schedules, failures_in_row=1).count() == count
         return len(queries)
 
     # SQLite inserts some 25 rows by a statement.
     assert statements(100) <= statements(10) + MAX_RECOVERIES * 100 / 25
+
+
+@pytest.mark.django_db
+def test_what_a_dead_process_left_is_taken_piece_by_piece(
+    me: SchedulerInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "CHUNK", 2)
+    process = dead()
+    left = [factories.running(schedule=factories.schedule(), instance=process) for _ in range(5)]
+    found = recover(me, NOW)
+    first = next(found)
+    assert first in left[:2]
+    assert Run.objects.running().count() == 3
+    assert {first, *found} == set(left)
+    assert not Run.objects.running().exists()
 
 
 @pytest.fixture
@@ -191,7 +206,7 @@ def test_a_child_that_outlived_its_scheduler_is_killed_before_its_run_runs_again
     run = factories.running(
         schedule=factories.schedule(), instance=dead(), pid=survivor.pid, process_started=survivor.create_time()
     )
-    recover(me, NOW)
+    list(recover(me, NOW))
     assert not lives(survivor)
     assert not lives(grandchild)
     assert Run.objects.get(parent=run).status == RunStatus.QUEUED
@@ -204,7 +219,7 @@ def test_a_process_that_only_has_a_dead_childs_number_is_left_alone(
     run = factories.running(
         schedule=factories.schedule(), instance=dead(), pid=survivor.pid, process_started=survivor.create_time() - 60
     )
-    recover(me, NOW)
+    list(recover(me, NOW))
     assert lives(survivor)
     assert Run.objects.filter(parent=run).exists()
 
@@ -218,7 +233,7 @@ def test_a_run_whose_child_does_not_go_is_not_run_again_yet(
     )
     monkeypatch.setattr(recovery.limits, "kill", lambda process: None)
     monkeypatch.setattr(recovery, "KILL_SECONDS", 0.1)
-    assert recover(me, NOW) == []
+    assert list(recover(me, NOW)) == []
     run.refresh_from_db()
     assert run.status == RunStatus.RUNNING
     monkeypatch.undo()
