@@ -1,5 +1,6 @@
 """Runs: one row for each execution, committed before any work begins. Transitions of a single run stand here;
-those of many at once (claim, finish, recover) in `scheduling.runs`, conditions on runs in `run_queries.py`."""
+those of many at once (claim, finish, recover) in `scheduling.runs`, conditions on runs in `run_queries.py`, what people
+say about a run that is there (cancel it, a note) in `attended.py`."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from scheduling.models.attended import Attended
 from scheduling.models.choices import Cause, RunStatus
 from scheduling.models.installation import Hold
 from scheduling.models.instance import SchedulerInstance
@@ -50,7 +52,7 @@ FROM_SCHEDULE = {
 """What a run has from its schedule, and keeps when that is edited: attribute of the run, column of the schedule."""
 
 
-class Run(models.Model):
+class Run(Attended):
     """One execution of a job: what was to run, why, when, how far it is and how it ended."""
 
     ERROR_CLASS_LENGTH = 60
@@ -142,30 +144,6 @@ class Run(models.Model):
         _("had nothing due"), default=False, help_text=_("It looked and had nothing to do; folded in the list.")
     )
 
-    note = models.TextField(_("note"), blank=True, max_length=2_000, help_text=_("What people say about this run."))
-    noted_at = models.DateTimeField(_("noted"), null=True, blank=True)
-    noted_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        verbose_name=_("noted by"),
-        null=True,
-        blank=True,
-        db_index=False,
-        on_delete=models.SET_NULL,
-        related_name="+",
-    )
-
-    cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True, blank=True)
-    cancel_requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        verbose_name=_("cancelled by"),
-        null=True,
-        blank=True,
-        db_index=False,
-        on_delete=models.SET_NULL,
-        related_name="+",
-    )
-
-    cancel_reason = models.CharField(_("reason to cancel"), max_length=200, blank=True)
     time_limit_seconds = models.PositiveIntegerField(_("time limit in seconds"), null=True, blank=True)
     kill_after_seconds = models.PositiveIntegerField(_("kill after further seconds"), default=30)
     memory_limit_mb = models.PositiveIntegerField(_("memory limit in MB"), null=True, blank=True)
@@ -345,43 +323,6 @@ class Run(models.Model):
             return None
         before = Run.objects.before if self.backfill_id is None else Run.objects.before_backfill
         return before(now, self).order_by("status", "id").last()
-
-    def cancel(self, by: User | None = None, reason: str = "") -> bool:
-        """End this run: one that waits at once, a running one by asking its process to stop; return whether it could.
-
-        Compare-and-set on the status, so a run that ends or starts meanwhile is handled as what it has become.
-        """
-        from scheduling.ends import Outcome, end
-
-        now = timezone.now()
-        request = {"cancel_requested_at": now, "cancel_requested_by": by, "cancel_reason": reason[:200]}
-        self.cancel_requested_by, self.cancel_reason = by, reason
-        outcome = Outcome(RunStatus.CANCELLED, self.cancelled_words(gettext("before it started")))
-        could = bool(end(Run.objects.queued().filter(pk=self.pk), outcome, now, **request))
-        if not could:
-            running = Run.objects.running().filter(pk=self.pk, cancel_requested_at__isnull=True)
-            could = bool(running.update(**request))
-        self.refresh_from_db()
-        return could
-
-    def cancelled_words(self, when: str) -> str:
-        """Return in a sentence by whom, when ("while it ran") and why this run was cancelled."""
-        words = (
-            gettext("Cancelled by %(user)s %(when)s.") % {"user": self.cancel_requested_by, "when": when}
-            if self.cancel_requested_by
-            else gettext("Cancelled %(when)s.") % {"when": when}
-        )
-        if not self.cancel_reason:
-            return words
-        return gettext("%(cancelled)s Reason: %(reason)s") % {"cancelled": words, "reason": self.cancel_reason}
-
-    def leave_note(self, by: User, text: str) -> None:
-        """Replace the note on this run; an empty text takes it away. Nothing else of the run is written."""
-        text = text.strip()
-        values = {"note": text, "noted_at": timezone.now() if text else None, "noted_by": by if text else None}
-        Run.objects.filter(pk=self.pk).update(**values)
-        for name, value in values.items():
-            setattr(self, name, value)
 
     def again(
         self, by: User | None = None, parameters: dict[str, Any] | None = None, request_key: str | None = None
