@@ -217,7 +217,7 @@ NEWSS_SECRETS_KEYS = env.list("NEWSS_SECRETS_KEY", default=[])
 NEWSS_EXECUTOR_THREADS = env.int("NEWSS_EXECUTOR_THREADS", default=8)
 NEWSS_EXECUTOR_PROCESSES = env.int("NEWSS_EXECUTOR_PROCESSES", default=4)
 NEWSS_GRACE_SECONDS = env.float("NEWSS_GRACE_SECONDS", default=20.0)
-NEWSS_LEASE_SECONDS = env.float("NEWSS_LEASE_SECONDS", default=15.0)
+NEWSS_LEASE_SECONDS = env.float("NEWSS_LEASE_SECONDS", default=5.0)
 # What housekeeping keeps, by age and by number; 0 is no limit.
 NEWSS_KEEP_RUNS_DAYS = env.float("NEWSS_KEEP_RUNS_DAYS", default=90.0)
 NEWSS_KEEP_RUNS_PER_SCHEDULE = env.int("NEWSS_KEEP_RUNS_PER_SCHEDULE", default=10_000)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from scheduling.models import ExecutorAlias
+from scheduling.models.instance import HEARTBEAT_SECONDS
 
 
 def parallel_runs(executor: str) -> int:
@@ -26,6 +27,11 @@ def grace_seconds() -> float:
 def lease_seconds() -> float:
     """Return after how many seconds without a heartbeat a leader that still holds the lock is replaced."""
     return float(settings.NEWSS_LEASE_SECONDS)
+
+
+def heartbeat_seconds() -> float:
+    """Return the seconds between two heartbeats of a scheduler process: four fit into the lease."""
+    return min(HEARTBEAT_SECONDS, lease_seconds() / 4)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ from scheduling.executions import ExecutionLog
 from scheduling.executors import Executor, ProcessExecutor, ThreadExecutor
 from scheduling.fires import Fired
 from scheduling.models import InstanceState, Run, RunStatus, SchedulerInstance
-from scheduling.models.instance import HEARTBEAT_SECONDS
 from scheduling.models.run import Held
 from scheduling.scheduler import FireScheduler, end_event
 
@@ -51,6 +50,7 @@ class Engine:
         self._heart_stopped = threading.Event()
         self._lock = leader.leader_lock()
         self._silence = leader.Silence()
+        self._beaten_at = time.monotonic()
         self._scheduler: FireScheduler | None = None
         self._executors: list[Executor] = [
             executor(conf.parallel_runs(executor.alias), self._run_ended)
@@ -119,7 +119,7 @@ class Engine:
     def _break_silence(self) -> None:
         """Take the lock from a leader that has not beaten for its lease: it sleeps or hangs, and nothing is fired."""
         try:
-            if self._why_copied() or self._silence.seconds() < conf.lease_seconds():
+            if self._why_copied() or self._silence.seconds(self._beaten_at) < conf.lease_seconds():
                 return
             logger.warning("The leader has been silent for %.0f s; its lock is broken off.", conf.lease_seconds())
             self._lock.break_off()
@@ -207,7 +207,7 @@ class Engine:
     def _beat(self) -> None:
         """Write the heartbeat, and notice when the leader lock is gone."""
         assert self._instance is not None
-        while not self._heart_stopped.wait(min(HEARTBEAT_SECONDS, conf.lease_seconds() / 4)):
+        while not self._heart_stopped.wait(conf.heartbeat_seconds()):
             try:
                 state = InstanceState.STOPPING if self._stop.is_set() else InstanceState.STANDBY
                 if self._scheduler is not None:
@@ -217,6 +217,7 @@ class Engine:
                         logger.warning("The leader lock is gone.")
                         self._leadership_lost()
                 SchedulerInstance.objects.filter(pk=self._instance.pk).beat(leader.server_time(), state)
+                self._beaten_at = time.monotonic()
             except DatabaseAway as error:
                 logger.warning("The heartbeat cannot be written: %s", one_line(error))
                 connection.close()

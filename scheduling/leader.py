@@ -24,6 +24,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from scheduling import conf
 from scheduling.database import DatabaseAway, one_line
 from scheduling.models import Installation, InstanceState, Leadership, SchedulerInstance
 
@@ -168,16 +169,24 @@ class FileLock(LeaderLock):
 
 
 class Silence:
-    """How long the leader has been silent, by this process's own clock, since those of two hosts may differ."""
+    """How long the leader has been silent, by this process's own clock, since those of two hosts may differ.
+
+    Silence only counts while this process's own heartbeat comes through: a database that stands still, or a long write
+    on SQLite, keeps everybody's back and says nothing about the leader.
+    """
 
     def __init__(self) -> None:
         self._heard: tuple[int, datetime] | None = None
         self._since = time.monotonic()
 
-    def seconds(self) -> float:
-        """Return the seconds since the active process's heartbeat was seen to change; 0 when there is no such one."""
+    def seconds(self, beaten_at: float) -> float:
+        """Return the seconds since the active process's heartbeat was seen to change; 0 when there is no such one.
+
+        `beaten_at` is when this process's own heartbeat was last written, by `time.monotonic()`.
+        """
         heard = SchedulerInstance.objects.active().values_list("pk", "heartbeat_at").first()
-        if heard is None or heard != self._heard:
+        is_deaf = time.monotonic() - beaten_at > 2 * conf.heartbeat_seconds()
+        if heard is None or heard != self._heard or is_deaf:
             self._heard, self._since = heard, time.monotonic()
         return time.monotonic() - self._since
 

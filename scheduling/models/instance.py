@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 HEARTBEAT_SECONDS = 2.0
-"""Seconds between two heartbeats of a scheduler process."""
+"""Seconds between two heartbeats of a scheduler process at most."""
 STALE_AFTER_SECONDS = 15.0
 """Seconds without a heartbeat after which a scheduler process no longer counts as alive."""
 
