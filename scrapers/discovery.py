@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from django.utils.translation import gettext as _t
 from protego import Protego
@@ -23,6 +23,7 @@ from scrapers.fetch.failures import CollectError
 from scrapers.guesses import Guess, absolute, read_answer, read_page_links
 from scrapers.models import Host, Source
 from scrapers.opml import NAME_LENGTH, free_name
+from scrapers.secrets import unmarked
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,9 @@ class Candidate:
     def source(self) -> Source:
         """Return the source that it would be, with a name that is free; not saved."""
         name = free_name(self.title, self.url)
-        return Source(name=name, url=self.url, kind=self.guess.kind, options=self.guess.options)
+        source = Source(name=name, url=self.url, kind=self.guess.kind, options=self.guess.options)
+        source.take_tokens()
+        return source
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,21 @@ class _Lead:
 def discover(address: str, seconds: float = SECONDS) -> Discovery:
     """Return what can be collected from an address or the site that it belongs to; takes at most `seconds`.
 
-    Raises `CollectError` if the address itself cannot be had and nothing else of the site can.
+    What a person put in braces as secret is in braces in what is found, too. Raises `CollectError` if the address
+    itself cannot be had and nothing else of the site can.
     """
-    return asyncio.run(_Search(with_scheme(address)).run(seconds))
+    url, secrets = unmarked(with_scheme(address))
+    found = asyncio.run(_Search(url).run(seconds))
+    if not secrets:
+        return found
+    marked = [replace(candidate, url=_marked(candidate.url, secrets)) for candidate in found.candidates]
+    return replace(found, url=with_scheme(address), candidates=tuple(marked))
+
+
+def _marked(url: str, secrets: Iterable[str]) -> str:
+    parts = urlsplit(url)
+    path = "/".join(f"{{{part}}}" if part in secrets else part for part in parts.path.split("/"))
+    return urlunsplit(parts._replace(path=path))
 
 
 def with_scheme(address: str) -> str:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote_plus, urlsplit, urlunsplit
+from urllib.parse import unquote, unquote_plus, urlsplit, urlunsplit
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives import hashes
@@ -34,6 +34,13 @@ _TOKEN = re.compile(
 )
 _PERHAPS_TOKEN = re.compile(r"(key|auth|sig|signature|appid|app[_-]id)", re.IGNORECASE)
 _LOOKS_SECRET = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9._~+/=-]{20,}")
+_MARKED = re.compile(r"\{([^{}/?#\s]+)\}")
+HIDDEN_NAME = re.compile(r"hidden\d*")
+"""What stands in an address for a part of its path that is hidden, and names the parameter that holds it."""
+_PLACE = re.compile(rf"query|{HIDDEN_NAME.pattern}")
+_HIDDEN = re.compile(rf"(?:\{{|%7B)({HIDDEN_NAME.pattern})(?:\}}|%7D)")
+#: A part of a path that may be a secret: long, letters and digits, nothing that a word for readers would have.
+_PERHAPS_SECRET_PART = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_=]{20,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ONLY_REFERENCE = re.compile(rf"(?:[A-Za-z]+ )?env:{ENVIRONMENT_PREFIX}[A-Z0-9_]+")
 
 
@@ -112,8 +119,12 @@ def holds_secrets(values: Any) -> bool:
     return isinstance(values, str) and (values.startswith(_ENCRYPTED) or bool(_ALLOWED_REFERENCE.search(values)))
 
 
-def without_tokens(url: str) -> tuple[str, dict[str, str]]:
-    """Return an address without the parameters that hold a token or a password, and these by name."""
+def without_tokens(url: str, first: int = 1) -> tuple[str, dict[str, str]]:
+    """Return an address without what in it is secret, and that by name.
+
+    Parameters that hold a token or a password are left away. A part of the path that a person put in braces becomes
+    `{hidden}` (`{hidden2}` and so on, counted from `first`); `{query}` and what is such a place already stay.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -127,7 +138,44 @@ def without_tokens(url: str) -> tuple[str, dict[str, str]]:
             taken[unquote_plus(name)] = text
         else:
             kept.append(pair)
-    return (urlunsplit(parts._replace(query="&".join(kept))), taken) if taken else (url, {})
+
+    def hide(marked: re.Match[str]) -> str:
+        if _PLACE.fullmatch(marked[1]):
+            return marked[0]
+        number = first + sum(name.startswith("hidden") for name in taken)
+        name = "hidden" if number == 1 else f"hidden{number}"
+        taken[name] = unquote(marked[1])
+        return f"{{{name}}}"
+
+    path = _MARKED.sub(hide, parts.path)
+    return (urlunsplit(parts._replace(path=path, query="&".join(kept))), taken) if taken else (url, {})
+
+
+def hidden_places(url: str) -> list[str]:
+    """Return the names of the hidden parts of an address's path, such as "hidden"."""
+    try:
+        return _HIDDEN.findall(urlsplit(url).path)
+    except ValueError:
+        return []
+
+
+def unmarked(url: str) -> tuple[str, list[str]]:
+    """Return an address without the braces that mark secret parts of its path, and these parts."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url, []
+    marked = [part for part in _MARKED.findall(parts.path) if not _PLACE.fullmatch(part)]
+    path = parts.path
+    for part in marked:
+        path = path.replace(f"{{{part}}}", part)
+    return urlunsplit(parts._replace(path=path)), marked
+
+
+def perhaps_secret_part(url: str) -> bool:
+    """Tell whether a part of an address's path looks like a token, of which only a person knows whether it is one."""
+    parts = urlsplit(url).path.split("/")
+    return any(_PERHAPS_SECRET_PART.fullmatch(part.rpartition(".")[0] or part) for part in parts)
 
 
 def _each(change: Callable[[str], str], values: Any) -> Any:

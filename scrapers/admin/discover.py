@@ -151,8 +151,8 @@ def proposed(request: HttpRequest) -> Source | str:
     return " ".join(str(message) for errors in form.errors.values() for message in errors)
 
 
-def try_page(request: HttpRequest, context: dict[str, Any], source: Source, *, offer: bool) -> HttpResponse:
-    """Show what a source would bring, nothing stored; `offer` lets it be added from here."""
+def try_page(request: HttpRequest, context: dict[str, Any], source: Source, *, offer: str = "") -> HttpResponse:
+    """Show what a source would bring, nothing stored; `offer` is the address, as typed, with which it can be added."""
     try:
         with looking():
             trial = tryout.rehearse(source)

@@ -239,6 +239,13 @@ class SourceAdmin(ColumnsMixin, PollMixin, StartMixin, PauseMixin, EditManyMixin
         """Return what is set for this source alone."""
         return settings_html(source.settings)
 
+    def save_model(self, request: HttpRequest, obj: Source, form: Any, change: bool) -> None:
+        """Store the source; ask whether what looks like a token in its address is one."""
+        super().save_model(request, obj, form, change)
+        if "url" in form.changed_data and stored_secrets.perhaps_secret_part(obj.url):
+            words = _t("A part of the address looks like a token. If nobody may see it, put braces around it: {…}")
+            self.message_user(request, words, messages.WARNING)
+
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Source | None:
         """Fetch the source with its figures."""
         source: Source | None = super().get_object(request, object_id, from_field)

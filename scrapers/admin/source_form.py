@@ -119,7 +119,8 @@ class SourceForm(SettingsFields, BorrowingForm):
         self._stored_options = dict(self.instance.options or {})
         self.show_borrowed(self._stored_options)
         if "url" in self.fields and self.kind_name in dict(registry.choices()):
-            self.fields["url"].help_text = registry.get(self.kind_name).address_help
+            hidden = _t("Put braces around a part of the path that nobody may see: https://example.org/{s3cret}/rss")
+            self.fields["url"].help_text = f"{registry.get(self.kind_name).address_help} {hidden}".strip()
         self.show_settings(self.instance.settings or {})
         self._show_origins()
         for name in ("pace", "interval_minutes"):

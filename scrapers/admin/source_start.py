@@ -87,7 +87,8 @@ class StartMixin(_Base):
         if isinstance(source, str):
             self.message_user(request, source, messages.ERROR)
             return HttpResponseRedirect(reverse("admin:scrapers_source_discover"))
-        offer = not Source.objects.filter(url=source.url).exists()
+        # With what is secret in it, which the source has taken out of its own.
+        offer = "" if Source.objects.filter(url=source.url).exists() else request.POST["url"]
         return discover.try_page(request, self.page_context(request), source, offer=offer)
 
     def try_view(self, request: HttpRequest, key: int | None = None) -> HttpResponse:
@@ -105,7 +106,7 @@ class StartMixin(_Base):
                 for name, texts in form.errors.items()
             ]
             return discover.refused(request, context, _t("The form is not right yet"), wrong)
-        return discover.try_page(request, context, form.instance, offer=False)
+        return discover.try_page(request, context, form.instance)
 
     def try_selector_view(self, request: HttpRequest) -> HttpResponse:
         """Show what a selector yields on a page."""

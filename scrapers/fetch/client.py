@@ -80,7 +80,7 @@ class Fetcher:
                 raise CollectError(FailureClass.BAD_REDIRECT, _t("More than %d redirects.") % MAX_REDIRECTS)
             visited.add(wire)
             known = await self._hosts.known(wire)
-            await self._hosts.check_robots(known, wire, tally, identity.proxy)
+            await self._hosts.check_robots(known, identity.address_for(wire), tally, identity.proxy)
             sent = {**headers, **identity.headers_for(wire)}
             raw = await self._hosts.ask(known, identity.address_for(wire), sent, tally, proxy=identity.proxy)
             if raw.status == 403 and tally.forbidden_is_busy:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote_plus, unquote_plus, urlsplit, urlunsplit
+from functools import cached_property
+from urllib.parse import quote, quote_plus, unquote_plus, urlsplit, urlunsplit
 
 from scrapers.fetch.failures import CollectError
-from scrapers.secrets import MASK
+from scrapers.secrets import MASK, hidden_places
 
 _PORTS = {"http": 80, "https": 443}
-_SHORT = 6
+SHORT = 6
 """Values of fewer characters are not looked for in texts: they may stand there by chance."""
 
 
@@ -37,15 +39,21 @@ class Identity:
         return {**self.headers, **(cookies if self.cookies else {})}
 
     def address_for(self, url: str) -> str:
-        """Return an address as it is sent: with the parameters, where it may have them."""
+        """Return an address as it is sent: with the parameters and hidden parts, where it may have them."""
         if not self.parameters or not self.is_home(url):
             return url
-        parts = urlsplit(url)
-        added = [f"{quote_plus(name)}={quote_plus(value)}" for name, value in self.parameters.items()]
-        return urlunsplit(parts._replace(query="&".join([*filter(None, [parts.query]), *added])))
+        parts, path = urlsplit(url), urlsplit(url).path
+        added = []
+        for name, value in self.parameters.items():
+            if name in self._hidden:
+                path = _place(name).sub(lambda _found, value=value: _in_path(value), path)  # type: ignore[misc]
+            else:
+                added.append(f"{quote_plus(name)}={quote_plus(value)}")
+        return urlunsplit(parts._replace(path=path, query="&".join([*filter(None, [parts.query]), *added])))
 
     def shown(self, url: str) -> str:
-        """Return an address as it may be seen: without the parameters, which servers repeat in theirs."""
+        """Return an address as it may be seen: without parameters and hidden parts, which servers repeat in theirs."""
+        url = self._without_hidden(url)
         if not self.parameters or not any(name in unquote_plus(url) for name in self.parameters):
             return url
         try:
@@ -59,18 +67,30 @@ class Identity:
 
         return urlunsplit(parts._replace(query="&".join(pair for pair in parts.query.split("&") if not is_ours(pair))))
 
+    def _without_hidden(self, url: str) -> str:
+        for name in self._hidden:
+            value = self.parameters.get(name, "")
+            for text in {_in_path(value), value, quote_plus(value)} if len(value) >= SHORT else ():
+                url = url.replace(text, f"%7B{name}%7D")
+        return url
+
     def masked(self, error: CollectError) -> CollectError:
         """Return an error whose sentence shows none of the values, whatever a server put into its answer."""
         for secret in self._secrets():
-            for text in (secret, quote_plus(secret)):
+            for text in (secret, quote_plus(secret), _in_path(secret)):
                 error.sentence = error.sentence.replace(text, MASK)
         error.args = (error.sentence,)
         return error
 
+    @cached_property
+    def _hidden(self) -> list[str]:
+        """Return the names of the parameters that stand in the path of the source's address instead of behind it."""
+        return hidden_places(self.home)
+
     def _secrets(self) -> list[str]:
         values = (*self.headers.values(), *self.cookies.values(), *self.parameters.values())
         words = [word for value in (*values, urlsplit(self.proxy).password or "") for word in (value, *value.split())]
-        return sorted({word for word in words if len(word) >= _SHORT}, key=len, reverse=True)
+        return sorted({word for word in words if len(word) >= SHORT}, key=len, reverse=True)
 
     def is_home(self, url: str) -> bool:
         """Tell whether an address belongs to the source's own host, on its own port (or the usual ones)."""
@@ -83,6 +103,14 @@ class Identity:
         name = (home.hostname or "").removeprefix("www.")
         host = there.hostname or ""
         return bool(name) and (host == name or (host.endswith(f".{name}") and not name.replace(".", "").isdigit()))
+
+
+def _place(name: str) -> re.Pattern[str]:
+    return re.compile(rf"\{{{name}\}}|%7B{name}%7D", re.IGNORECASE)
+
+
+def _in_path(value: str) -> str:
+    return quote(value, safe="!$&'()*+,;=:@~")
 
 
 ANONYMOUS = Identity()

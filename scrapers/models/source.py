@@ -239,14 +239,10 @@ class Source(PolledSource):
     def clean(self) -> None:
         """Take the spaces off that pasting an address brings along, and judge options and settings."""
         from scrapers.kinds import registry
-        from scrapers.secrets import MASK, encrypted_in, without_tokens
+        from scrapers.secrets import MASK, encrypted_in
         from scrapers.source_settings import clean_settings
 
-        self.url, tokens = without_tokens(self.url.strip())
-        if tokens:
-            # Everybody sees the address; there a token is as good as told.
-            known = self.settings.get("parameters")
-            self.settings = {**self.settings, "parameters": {**(known if isinstance(known, dict) else {}), **tokens}}
+        self.take_tokens()
         before = Source.objects.filter(pk=self.pk).values("url", "settings", "options").first() if self.pk else None
         try:
             self.settings = clean_settings(self.settings, before and before["settings"])
@@ -272,6 +268,26 @@ class Source(PolledSource):
         if QUERY in self.url and not kind.takes_query:
             words = _("Sources of this kind take no {query} in their address.")
             raise ValidationError({"url": words})
+
+    def take_tokens(self) -> None:
+        """Move what is secret in the address to the settings: everybody sees the address."""
+        from scrapers.secrets import HIDDEN_NAME, hidden_places, without_tokens
+
+        typed, first = self.url.strip(), 1
+        self.url, tokens = without_tokens(typed)
+        while hidden_places(self.url) and Source.objects.exclude(pk=self.pk).filter(url=self.url).exists():
+            # The same but for what is hidden: the place gets another name.
+            first += 1
+            address, tokens = without_tokens(typed, first)
+            if address == self.url:
+                break
+            self.url = address
+        known = self.settings.get("parameters")
+        known = known if isinstance(known, dict) else {}
+        gone = {name for name in known if HIDDEN_NAME.fullmatch(name)} - set(hidden_places(self.url))
+        if tokens or gone:
+            kept = {name: value for name, value in known.items() if name not in gone}
+            self.settings = {**self.settings, "parameters": {**kept, **tokens}}
 
     def address_for(self, query: str) -> str:
         """Return the address to ask, with a query in it where it wants one.

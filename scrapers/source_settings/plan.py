@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from django.utils.translation import gettext as _t
+
 from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.fetch.identity import Identity
 from scrapers.kinds import Item
 from scrapers.models import Source
-from scrapers.secrets import SecretError, revealed
+from scrapers.secrets import SecretError, hidden_places, revealed
 from scrapers.source_settings.levels import Resolved
 from scrapers.source_settings.page_rules import PageRules
 from scrapers.source_settings.patterns import first_found
@@ -85,6 +87,9 @@ class Plan:
 
 def _identity(source: Source, resolved: Resolved) -> Identity:
     values = resolved.values
+    if missing := [name for name in hidden_places(source.url) if name not in (values["parameters"] or {})]:
+        sentence = _t("A hidden part of the address is missing: type %s among the parameters of the address.")
+        raise CollectError(FailureClass.NO_SECRET, sentence % ", ".join(f"{name}=…" for name in missing))
     try:
         return Identity(
             home=source.url,

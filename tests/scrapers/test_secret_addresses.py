@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,13 @@ def where_it_stands(secret: str) -> list[str]:
         ("https://a.example/n?key=Ab3dEf7hIj1lMn5pQr9t", "https://a.example/n", {"key": "Ab3dEf7hIj1lMn5pQr9t"}),
         ("https://a.example/n?q={query}&token={query}", "https://a.example/n?q={query}&token={query}", {}),
         ("https://a.example/n?token=", "https://a.example/n?token=", {}),
+        ("https://a.example/{s3cret}/rss", "https://a.example/{hidden}/rss", {"hidden": "s3cret"}),
+        (
+            "https://a.example/{a%2Fb}-{c}/x",
+            "https://a.example/{hidden}-{hidden2}/x",
+            {"hidden": "a/b", "hidden2": "c"},
+        ),
+        ("https://a.example/{query}/{hidden}/{x}", "https://a.example/{query}/{hidden}/{hidden}", {"hidden": "x"}),
         ("https://[", "https://[", {}),
     ],
 )
@@ -93,6 +101,14 @@ class TestIdentity:
     def test_an_address_that_repeats_the_token_is_shown_without_it_wherever_it_leads(self) -> None:
         repeated = "https://evil.example/?a=1&key=s3cret-t0ken%2Ffor%2Bthis"
         assert self.identity.shown(repeated) == "https://evil.example/?a=1"
+
+    def test_a_hidden_part_stands_in_the_path_of_the_own_host_alone(self) -> None:
+        identity = Identity("https://a.example/{hidden}/rss", parameters={"hidden": TOKEN, "page": "1"})
+        for there in ("https://a.example/{hidden}/rss", "https://a.example/%7Bhidden%7D/rss"):
+            assert identity.address_for(there) == "https://a.example/s3cret-t0ken%2Ffor+this/rss?page=1"
+        assert identity.address_for("https://b.example/%7Bhidden%7D") == "https://b.example/%7Bhidden%7D"
+        for repeated in ("s3cret-t0ken%2Ffor+this", "s3cret-t0ken%2Ffor%2Bthis", TOKEN):
+            assert identity.shown(f"https://b.example/{repeated}/story") == "https://b.example/%7Bhidden%7D/story"
 
     def test_sentences_hold_no_value(self) -> None:
         words = f"It redirects to x:{TOKEN} and h3aders-value and s3cret-t0ken%2Ffor%2Bthis."
@@ -146,6 +162,99 @@ def test_a_token_in_an_address_reaches_its_server_and_stands_nowhere(
     shown += "".join(file.read_text() for file in tmp_path.iterdir())
     assert "s3cret-t0ken" not in shown and "enc:" not in shown
     assert MASK in shown
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_part_of_the_path_in_braces_reaches_its_server_and_stands_nowhere(
+    serve: Any, collect_news: Callable[..., Collected], client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server: LocalServer = serve("127.0.0.2")
+    secret = "s3cret-t0ken-for-this"
+    text = "<p>The ferry went back before noon, with nobody on board and no word of why it had sailed.</p>" * 8
+    item = f"<item><title>Ferry</title><link>{server.url(f'/feeds/{secret}/ferry')}</link></item>"
+    server.answer(f"/feeds/{secret}/rss", f"<rss version='2.0'><channel><title>F</title>{item}</channel></rss>")
+    server.answer(f"/feeds/{secret}/ferry", f"<html><body><article><h1>Ferry</h1>{text}</article></body></html>")
+    source = add(server.url(f"/feeds/{{{secret}}}/rss"))
+    assert source.url == server.url("/feeds/{hidden}/rss")
+    result = collect_news().of("Wire")
+    assert (result.status, result.new) == (ResultStatus.OK, 1), result.error
+    assert server.paths() == [f"/feeds/{secret}/rss", f"/feeds/{secret}/ferry"]
+    server.answer(f"/feeds/{secret}/rss", f"No such feed: {secret}", status=404)
+    collect_news()
+    assert where_it_stands(secret) == []
+    assert secret not in caplog.text
+
+    client.force_login(factories.user(is_superuser=True))
+    pages = ["source/", f"source/{source.pk}/change/", "article/", "sourceresult/"]
+    shown = "".join(client.get(f"/admin/scrapers/{page}").content.decode() for page in pages)
+    call_command("export_config", str(tmp_path / "all.yaml"))
+    call_command("export_opml", output=str(tmp_path / "all.opml"))
+    assert secret not in shown + "".join(file.read_text() for file in tmp_path.iterdir())
+
+    source.settings = {}
+    source.save()
+    assert "hidden=…" in collect_news().of("Wire").error, "what is missing is named"
+
+
+@pytest.mark.django_db
+def test_hidden_parts_are_told_apart_kept_and_changed_with_the_address() -> None:
+    first, second = (add(f"https://a.example/{{secret-{name}}}/rss", name=name) for name in ("one", "two"))
+    assert [first.url, second.url] == ["https://a.example/{hidden}/rss", "https://a.example/{hidden2}/rss"]
+    assert secrets.revealed(second.settings["parameters"]["hidden2"]) == "secret-two"
+    second.full_clean()
+    assert second.url == "https://a.example/{hidden2}/rss"
+    second.url = "https://a.example/{secret-new}/rss"
+    second.full_clean()
+    assert second.url == "https://a.example/{hidden2}/rss"
+    assert secrets.revealed(second.settings["parameters"]["hidden2"]) == "secret-new"
+    second.url = "https://a.example/open/rss"
+    second.full_clean()
+    assert not second.settings.get("parameters"), "what stands nowhere any more is not sent behind the address"
+    first.url = "https://b.example/{hidden}/rss"
+    with pytest.raises(ValidationError, match="another host"):
+        first.full_clean()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_discover_takes_a_hidden_part_along(serve: Any, client: Client) -> None:
+    server: LocalServer = serve("127.0.0.2")
+    items = "<item><title>Ferry</title><link>/ferry</link><description>It went.</description></item>"
+    server.answer("/s3cret-part/rss", f"<rss version='2.0'><channel><title>F</title>{items}</channel></rss>")
+    client.force_login(factories.user(is_superuser=True))
+    typed = server.url("/{s3cret-part}/rss")
+    found = client.post("/admin/scrapers/source/discover/", {"url": typed}).context["result"].candidates[0]
+    assert found.url == typed
+    assert found.source().url == server.url("/{hidden}/rss")
+    values = {"url": found.url, "kind": "feed", "title": "F", "options": "{}"}
+    tried = client.post("/admin/scrapers/source/try-found/", values)
+    assert tried.context["trial"].result.seen == 1, tried.context["trial"].result.error
+    client.post("/admin/scrapers/source/add-found/", {**values, "url": tried.context["offer"]})
+    source = Source.objects.get()
+    assert source.url == server.url("/{hidden}/rss")
+    assert secrets.revealed(source.settings["parameters"]["hidden"]) == "s3cret-part"
+
+
+@pytest.mark.django_db
+def test_tokens_that_were_stored_in_addresses_are_taken_out_by_the_migration() -> None:
+    rows = {
+        "token": "https://a.example/n?token=abc&page=2",
+        "plain": "https://a.example/n?page=3",
+        "taken": "https://b.example/n?token=abc",
+        "there": "https://b.example/n",
+    }
+    own = {"parameters": {"token": secrets.sealed("newer")}}
+    known = Source.objects.create(name="known", url="https://c.example/n?token=old&key=x", settings=own)
+    made = {name: Source.objects.create(name=name, url=url) for name, url in rows.items()}
+    import_module("scrapers.migrations.0006_secret_addresses").take_tokens(apps, None)
+    for source in made.values():
+        source.refresh_from_db()
+    assert made["token"].url == "https://a.example/n?page=2"
+    assert secrets.revealed(made["token"].settings["parameters"]["token"]) == "abc"
+    assert {name: made[name].url for name in ("plain", "taken", "there")} == {
+        name: rows[name] for name in ("plain", "taken", "there")
+    }, "no address is had twice"
+    known.refresh_from_db()
+    assert (known.url, known.settings) == ("https://c.example/n?key=x", own), "what was typed later counts"
 
 
 @pytest.mark.django_db
