@@ -85,24 +85,40 @@ def exact_words(moment: datetime) -> str:
 
 def moment_html(moment: datetime | None, now: datetime | None = None) -> SafeString:
     """Return a moment as a `<time>`: relative, exact on hover; `newss.js` keeps the relative words true."""
-    if moment is None:
-        return SafeString("–")
-    return format_html(
-        '<time class="newss-moment" datetime="{}" title="{}" data-newss-relative>{}</time>',
-        moment.isoformat(),
-        exact_words(moment),
-        relative_words(moment, now),
-    )
+    return SafeString("–") if moment is None else _relative_html(moment, exact_words(moment), now)
 
 
 def clock_html(moment: datetime | None, now: datetime | None = None) -> SafeString:
     """Return a moment as a `<time>`: clock and date as far as needed, exact on hover."""
+    return SafeString("–") if moment is None else _clock_html(moment, exact_words(moment), now)
+
+
+def moment_over_clock_html(moment: datetime | None, now: datetime | None = None) -> SafeString:
+    """Return a moment as a cell of a list: relative, with clock and date under it."""
     if moment is None:
         return SafeString("–")
+    exact = exact_words(moment)
+    return format_html(
+        '<div class="newss-cell">{}<span class="newss-sub">{}</span></div>',
+        _relative_html(moment, exact, now),
+        _clock_html(moment, exact, now),
+    )
+
+
+def _relative_html(moment: datetime, exact: str, now: datetime | None) -> SafeString:
+    return format_html(
+        '<time class="newss-moment" datetime="{}" title="{}" data-newss-relative>{}</time>',
+        moment.isoformat(),
+        exact,
+        relative_words(moment, now),
+    )
+
+
+def _clock_html(moment: datetime, exact: str, now: datetime | None) -> SafeString:
     return format_html(
         '<time class="newss-moment" datetime="{}" title="{}">{}</time>',
         moment.isoformat(),
-        exact_words(moment),
+        exact,
         clock_words(moment, now),
     )
 
@@ -116,6 +132,11 @@ def badge_html(label: object, colour: str, icon: str) -> SafeString:
         icon,
         label,
     )
+
+
+def yes_no_html(value: bool) -> SafeString:
+    """Return yes or no by word, icon and colour."""
+    return badge_html(_("yes"), "green", "check") if value else badge_html(_("no"), "grey", "close")
 
 
 def status_html(status: str | None) -> SafeString:

@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import ngettext
 
 from scheduling import display
@@ -60,6 +63,20 @@ class Lane:
     schedule_id: int | None
     name: str
     blocks: list[Block] = field(default_factory=list)
+
+    @property
+    def drawing(self) -> SafeString:
+        """Return the blocks as they are drawn; a template would take three times as long for a busy day's hundreds."""
+        before, after = reverse("admin:scheduling_run_change", args=[0]).split("/0/")
+        return format_html_join(
+            "\n",
+            '<a href="{}/{}/{}" tabindex="-1"><rect class="newss-bar-{}" x="{}" y="1" width="{}" height="14">'
+            "<title>{}</title></rect></a>",
+            (
+                (before, one.run_id, after, one.status.colour, f"{one.x:.1f}", f"{one.width:.1f}", one.title)
+                for one in self.blocks
+            ),
+        )
 
 
 @dataclass(frozen=True)

@@ -32,17 +32,16 @@ def polled_by(sources: Sequence[Source]) -> dict[int, list[Poller]]:
 
     One query, and one for tags where they were not prefetched.
     """
-    rows = list(Schedule.objects.filter(job=JOB).order_by("name").values_list("pk", "name", "enabled", "parameters"))
-    found: dict[int, list[Poller]] = {}
+    found: dict[int, list[Poller]] = {source.pk: [] for source in sources}
+    tagged: dict[int, list[int]] = {}
     for source in sources:
-        tags = {tag.pk for tag in source.tags.all()}
-        found[source.pk] = [
-            Poller(key, name, enabled)
-            for key, name, enabled, parameters in rows
-            if _chooses(parameters.get("sources") or [], parameters.get("tags") or [], source.pk, tags)
-        ]
+        for tag in source.tags.all():
+            tagged.setdefault(tag.pk, []).append(source.pk)
+    rows = Schedule.objects.filter(job=JOB).order_by("name").values_list("pk", "name", "enabled", "parameters")
+    for pk, name, enabled, parameters in rows:
+        chosen, tags = parameters.get("sources") or [], parameters.get("tags") or []
+        # Every schedule is looked at once, whatever the number of sources.
+        polled = {key for tag in tags for key in tagged.get(tag, ())} | found.keys() & chosen
+        for key in polled if chosen or tags else found:
+            found[key].append(Poller(pk, name, enabled))
     return found
-
-
-def _chooses(sources: Sequence[int], tags: Sequence[int], source: int, source_tags: set[int]) -> bool:
-    return (not sources and not tags) or source in sources or not source_tags.isdisjoint(tags)

@@ -9,8 +9,8 @@ from typing import Any
 from django.http import HttpRequest
 
 from scheduling.admin.paging import QuietChangeList
+from scheduling.admin.past_runs import last_runs
 from scheduling.admin.run_filters import NothingDueFilter
-from scheduling.admin.schedule_rows import last_runs
 from scheduling.models import Run
 
 USUAL_OF = 20

@@ -33,8 +33,9 @@ from scheduling.admin.run_filters import (
     TagFilter,
 )
 from scheduling.admin.run_rows import RunChangeList, duration_bar
+from scheduling.display import moment_over_clock_html
 from scheduling.jobs import registry
-from scheduling.models import Run, RunStatus
+from scheduling.models import Cause, Run, RunStatus
 
 CANCEL = "scheduling.cancel_run"
 START = "scheduling.start_run"
@@ -81,7 +82,7 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
     @admin.display(description=_("When"), ordering="queued_at")
     def when(self, run: Run) -> SafeString:
         """Return when it started, or was to start."""
-        return _cell("run_when", run)
+        return moment_over_clock_html(run.queued_at)
 
     @admin.display(description=_("Duration"))
     def duration_shown(self, run: Run) -> SafeString:
@@ -100,7 +101,7 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
     @admin.display(description=_("Why"), ordering="cause")
     def cause_shown(self, run: Run) -> str:
         """Return why it exists."""
-        cause = run.get_cause_display()
+        cause = str(Cause(run.cause).label)
         return f"{cause}: {run.requested_by}" if run.requested_by else cause
 
     @admin.action(description=_("Cancel"), permissions=["cancel"])

@@ -23,13 +23,13 @@ from django.views.decorators.http import require_POST
 from scheduling.admin import steps
 from scheduling.admin.base import back, person, require, tell_started, undo_button
 from scheduling.admin.edit_many import EditManyMixin
+from scheduling.admin.past_runs import bars
 from scheduling.admin.schedule_rows import (
     ORDERINGS,
     JobFilter,
     LastStatusFilter,
     PausedFilter,
     ScheduleChangeList,
-    bars,
 )
 from scheduling.admin.steps import named_in
 from scheduling.admin.versions import CHANGE, VersionsAdmin

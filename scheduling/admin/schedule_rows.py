@@ -7,24 +7,19 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import CharField, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import CharField, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Cast, Concat
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django_apscheduler.models import DjangoJob
 
-from scheduling import display
 from scheduling.admin.paging import QuietChangeList
+from scheduling.admin.past_runs import last_runs
 from scheduling.jobs import registry
 from scheduling.models import Run, RunStatus, Schedule, SchedulerInstance
 from scheduling.models.schedule import JOB_ID_PREFIX
 
-BARS = 20
-"""How many past runs of a schedule its row shows."""
 COMPUTED = 200
 """Of so many schedules the next due times are computed for one page while no scheduler is alive."""
 
@@ -71,27 +66,6 @@ def first_due(count: int, now: datetime | None = None) -> list[tuple[Schedule, d
     return found[:count]
 
 
-def last_runs(schedules: Sequence[Schedule], count: int = BARS) -> dict[int, list[Run]]:
-    """Return the newest runs of each schedule, newest first.
-
-    Two statements, whatever the number of schedules and of runs: where each schedule's newest ones begin, then those.
-    Both only touch the ends of the index `run_schedule_newest`.
-    """
-    found: dict[int, list[Run]] = {schedule.pk: [] for schedule in schedules}
-    if not found:
-        return found
-    newest = Run.objects.filter(schedule=OuterRef("pk")).order_by("-queued_at").values("queued_at")
-    begins = Schedule.objects.filter(pk__in=found).annotate(begin=Subquery(newest[count - 1 : count]))
-    wanted = Q()
-    for key, begin in begins.order_by().values_list("pk", "begin"):
-        wanted |= Q(schedule=key, queued_at__gte=begin) if begin else Q(schedule=key)
-    columns = ("schedule_id", "status", "outcome", "queued_at", "started_at", "finished_at")
-    for run in Run.objects.filter(wanted).order_by("-queued_at", "-id").only(*columns):
-        if len(found[run.schedule_id or 0]) < count:
-            found[run.schedule_id or 0].append(run)
-    return found
-
-
 class ScheduleChangeList(QuietChangeList):
     """The list of schedules with, on each row, `what`, `next_due`, `recent` and `trouble`."""
 
@@ -112,36 +86,6 @@ class ScheduleChangeList(QuietChangeList):
             schedule.held_back = schedule.is_paused()
             schedule.may_change = request.user.has_perm("scheduling.change_schedule")
         self.result_list = page
-
-
-def bars(runs: Sequence[Run]) -> SafeString:
-    """Return runs (newest first) as a drawing of bars, oldest first: height by duration, colour by status.
-
-    Put together here and not by a template, which would take most of the list's time for its thousand bars.
-    """
-    if not runs:
-        return SafeString('<span class="newss-sub">–</span>')
-    address = reverse("admin:scheduling_run_change", args=[0])
-    longest = max((run.duration.total_seconds() for run in runs if run.duration), default=0.0) or 1.0
-    drawn = []
-    for place, run in enumerate(reversed(runs), start=BARS - len(runs)):
-        status, duration = RunStatus(run.status), run.duration
-        height = max(5, round(24 * (duration.total_seconds() / longest if duration else 0.0)))
-        began = timezone.localtime(run.queued_at)
-        title = f"{status.label}, {display.duration_words(duration)}, {began:%Y-%m-%d %H:%M:%S}"
-        page = address.replace("/0/", f"/{run.pk}/")
-        drawn.append((page, status.colour, place * 6, 24 - height, height, title))
-    rects = format_html_join(
-        "",
-        '<a href="{}" tabindex="-1"><rect class="newss-bar-{}" x="{}" y="{}" width="4.5" height="{}" rx="1">'
-        "<title>{}</title></rect></a>",
-        drawn,
-    )
-    return format_html(
-        '<svg class="newss-bars" viewBox="0 0 120 24" role="group" aria-label="{}">{}</svg>',
-        _("Last runs, oldest first"),
-        rects,
-    )
 
 
 class PausedFilter(admin.SimpleListFilter):

@@ -11,6 +11,7 @@ register = template.Library()
 
 register.filter("moment", display.moment_html)
 register.filter("clock", display.clock_html)
+register.filter("moment_over_clock", display.moment_over_clock_html)
 register.filter("duration", display.duration_words)
 register.filter("seconds_words", display.seconds_words)
 register.filter("said", said)

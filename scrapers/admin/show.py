@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Protocol
 
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from scheduling.display import badge_html, moment_html
@@ -56,20 +58,27 @@ def lines(*parts: object) -> SafeString:
 def bars(days: Sequence[tuple[date, int]]) -> SafeString:
     """Return the counts of some days as a small bar chart; the figures are in its text for those who do not see it."""
     most = max((count for _day, count in days), default=0)
-    words = ", ".join(f"{date_format(day, 'SHORT_DATE_FORMAT')}: {count}" for day, count in days)
-    heights = (_height(count, most) for _day, count in days)
+    language = get_language()
+    words = ", ".join(f"{_day_words(day, language)}: {count}" for day, count in days)
+    heights = [_height(count, most) for _day, count in days]
     return format_html(
         '<svg class="scrapers-bars" width="{}" height="{}" role="img" aria-label="{}"><title>{}</title>{}</svg>',
         BAR_WIDTH * len(days),
         BAR_HEIGHT,
         _("Articles by day: %(days)s") % {"days": words},
         words,
-        format_html_join(
-            "",
-            '<rect x="{}" y="{}" width="{}" height="{}" rx="1"/>',
-            ((number * BAR_WIDTH, BAR_HEIGHT - tall, BAR_WIDTH - 2, tall) for number, tall in enumerate(heights)),
-        ),
+        SafeString("".join(_bar(place * BAR_WIDTH, height) for place, height in enumerate(heights))),
     )
+
+
+@lru_cache(maxsize=100)
+def _day_words(day: date, _language: str | None) -> str:
+    """Return a day in words; each row of a list names the same days."""
+    return date_format(day, "SHORT_DATE_FORMAT")
+
+
+def _bar(x: int, height: int) -> str:
+    return f'<rect x="{x}" y="{BAR_HEIGHT - height}" width="{BAR_WIDTH - 2}" height="{height}" rx="1"/>'
 
 
 def _height(count: int, most: int) -> int:

@@ -122,7 +122,7 @@ def test_the_next_run_is_the_schedulers_own_while_it_is_alive(admin_client: Clie
 
 
 def test_only_the_newest_runs_of_each_schedule_become_bars() -> None:
-    from scheduling.admin.schedule_rows import last_runs
+    from scheduling.admin.past_runs import last_runs
 
     one, other = factories.schedule(), factories.schedule()
     start = timezone.now() - timedelta(days=1)
