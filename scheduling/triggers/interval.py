@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from math import gcd
 from typing import Any
 
 from scheduling.triggers.base import SMALLEST_STEP, DueTimes, ScheduleTrigger
 from scheduling.triggers.daily import DAY, SECONDS, WHOLE_DAY, between, moved
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FixedIntervalTrigger(ScheduleTrigger):
@@ -47,6 +50,18 @@ class FixedIntervalTrigger(ScheduleTrigger):
         while due is not None and due <= until:
             yield due
             due += step
+
+    def in_steps_of(self, step: timedelta, after: datetime, until: datetime) -> ScheduleTrigger:
+        """Return the interval that counts from the earliest anchor whose due times fall into the same steps.
+
+        With anchors moved within what the interval and the step can both be divided by, no due time leaves its step.
+        """
+        is_whole = self.first_moment(after) == after and self.last_moment(until) == until
+        if self.anchor > after or not is_whole:
+            return self
+        common = timedelta(seconds=gcd(self.seconds, int(step.total_seconds())))
+        phase = (self.anchor - EPOCH) % timedelta(seconds=self.seconds)
+        return FixedIntervalTrigger(self.seconds, EPOCH + phase // common * common)
 
     def seconds_of(self, midnight: datetime) -> int:
         """Return the whole seconds of the UTC day from `midnight` at which it is due: bit n is second n."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from collections import Counter
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice, takewhile
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from scheduling import forecast
-from scheduling.models import ScheduleState
+from scheduling.models import Schedule, ScheduleState
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -76,6 +78,46 @@ def test_the_whole_page_walks_a_bounded_number_of_due_times(monkeypatch: pytest.
     found = forecast.week(NOW)
     assert found.total == 152
     assert len(found.left_out) == 4
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kathmandu"])
+def test_what_is_counted_together_is_what_each_trigger_says(zone: str) -> None:
+    now = datetime(2026, 3, 27, 15, 37, 12, 345, tzinfo=UTC)
+    seconds = (60, 300, 420, 900, 3_600, 5_400, 3_601, 86_400, 700_000)
+    for number, (length, ago) in enumerate((length, ago) for length in seconds for ago in (0, 13, 1_234, 99_999)):
+        begin = now.replace(microsecond=0) - timedelta(seconds=ago)
+        ends = {3: {"end_at": now + timedelta(days=2)}, 5: {"start_at": now + timedelta(days=1)}, 7: {"max_runs": 4}}
+        factories.schedule(interval_seconds=length, created_at=begin, **ends.get(number % 8, {}))
+    for expression in ("7 * * * *", "*/10 3-9 * * 1-5", "30 2 * * *", "59 23 * * *"):
+        factories.schedule(trigger_kind="crontab", crontab=expression, timezone="Europe/Berlin")
+    with timezone.override(ZoneInfo(zone)):
+        found = forecast.week(now)
+        expected: Counter[tuple[date, int]] = Counter()
+        for schedule in Schedule.objects.all():
+            until = datetime.combine(found.days[-1] + timedelta(days=1), time.min, ZoneInfo(zone))
+            due = takewhile(lambda due: due < until, schedule.trigger().between(now, until))  # noqa: B023
+            local = [timezone.localtime(moment) for moment in islice(due, schedule.max_runs)]
+            expected.update((moment.date(), moment.hour) for moment in local)
+        assert found.by_hour == expected
+    assert not found.left_out
+
+
+def test_schedules_that_fire_in_the_same_quarters_are_walked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast, "MOST_FIRES", 200)
+    for second in range(50):
+        factories.schedule(interval_seconds=3_600, created_at=NOW - timedelta(seconds=second + 1))
+    found = forecast.week(NOW)
+    assert not found.left_out
+    assert found.by_hour[date(2026, 3, 5), 12] == 50
+
+
+def test_fires_beyond_what_an_hour_lists_are_counted(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast.hour, "__defaults__", (None, 2))
+    for number in range(5):
+        crontab("30 18 * * *", name=f"Schedule {number}")
+    with time_machine.travel(NOW, tick=False):
+        page = admin_client.get(f"{PAGE}?hour=2026-03-04T18:00").content.decode()
+    assert "3 further fires are not listed." in page
 
 
 def test_an_hour_lists_its_fires_in_order() -> None:
