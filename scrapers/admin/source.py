@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.contrib.admin.utils import model_ngettext
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -25,6 +24,7 @@ from scrapers.admin import opml
 from scrapers.admin.base import NewsAdmin
 from scrapers.admin.level import settings_html
 from scrapers.admin.source_columns import ColumnsMixin, SourceChangeList, add_rows
+from scrapers.admin.source_delete import DeleteMixin
 from scrapers.admin.source_filters import FILTERS
 from scrapers.admin.source_form import (
     EDITABLE_SETTINGS,
@@ -47,7 +47,7 @@ LATEST = 10
 
 
 @admin.register(Source)
-class SourceAdmin(ColumnsMixin, PollMixin, StartMixin, PauseMixin, EditManyMixin, HistoryMixin, NewsAdmin):
+class SourceAdmin(ColumnsMixin, PollMixin, StartMixin, PauseMixin, DeleteMixin, EditManyMixin, HistoryMixin, NewsAdmin):
     """Sources: list, form, and the ways to poll them at once."""
 
     form = SourceForm
@@ -274,9 +274,3 @@ class SourceAdmin(ColumnsMixin, PollMixin, StartMixin, PauseMixin, EditManyMixin
             }
         panels |= self.try_button(request, source) | self.pause_buttons(request, source)
         return super().changeform_view(request, object_id, form_url, {**panels, **(extra_context or {})})
-
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Tell in figures what goes along; a source may have been seen in more articles than a page can list."""
-        rows = list(objs)
-        needed = set() if self.has_delete_permission(request) else {self.opts.verbose_name}
-        return [str(row) for row in rows], {model_ngettext(self.opts, len(rows)): len(rows)}, needed, []

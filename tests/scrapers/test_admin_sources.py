@@ -15,7 +15,16 @@ from scheduling.display import clock_html
 from scheduling.models import Run, Schedule, Tag, TriggerKind
 from scrapers.health import Trouble
 from scrapers.jobs import chosen_sources
-from scrapers.models import Article, ArticleSource, ResultStatus, Source, SourceHealth, SourceResult, url_hash
+from scrapers.models import (
+    Article,
+    ArticleSource,
+    PassedItem,
+    ResultStatus,
+    Source,
+    SourceHealth,
+    SourceResult,
+    url_hash,
+)
 from scrapers.polled_by import JOB, polled_by
 from tests import factories
 
@@ -315,9 +324,14 @@ def test_deleting_a_source_asks_first_without_listing_its_articles(
     place = healthy("Well")
     for number in range(20):
         article_in(place, number)
-    with django_assert_max_num_queries(10):
+    PassedItem.objects.create(source=place, item_key="x")
+    factories.schedule(name="Every morning", job=JOB, trigger_kind=TriggerKind.MANUAL)
+    with django_assert_max_num_queries(14):
         page = editor.get(f"{LIST}{place.pk}/delete/").content.decode()
     assert "Story 7" not in page
+    assert "20 articles that were seen in it stay." in page
+    assert "1 entry that was left out or whose article was deleted is forgotten." in page
+    assert "polled by these schedules: Every morning." in page
     assert editor.post(f"{LIST}{place.pk}/delete/", {"post": "yes"}).status_code == 302
     assert not Source.objects.exists() and Article.objects.count() == 20
 

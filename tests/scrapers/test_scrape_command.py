@@ -62,6 +62,9 @@ def test_a_dry_run_stores_nothing_and_shows_what_is_known(site: SiteServer) -> N
         ("Broken", ["--dry-run"], "500"),
         ("Broken", ["--limit=0"], "1 or more"),
         ("Broken", ["--query=source:"], "nothing to search for"),
+        (".", [], "no source"),
+        ("http://me:word@x.example/feed", [], "name and password out"),
+        ("SITE", ["--query=source:"], "nothing to search for"),
         ("Off", [], "is off"),
     ],
 )
@@ -69,8 +72,9 @@ def test_what_is_wrong_is_said_in_one_line(site: SiteServer, target: str, option
     Source.objects.create(name="Broken", url=site.feed_url("broken"))
     Source.objects.create(name="Off", url="http://off.example/", enabled=False)
     with pytest.raises(CommandError, match=why) as caught:
-        scrape(target, *options)
+        scrape(site.feed_url("courier") if target == "SITE" else target, *options)
     assert "\n" not in str(caught.value)
+    assert Source.objects.count() == 2, "nothing was added for nothing"
 
 
 def test_a_scheduler_leaves_the_run_of_a_command_alone(site: SiteServer) -> None:

@@ -17,12 +17,13 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from scheduling.jobs import run_here
 from scheduling.models import Run, RunStatus
-from scrapers.discovery import discover
+from scrapers.discovery import discover, with_scheme
 from scrapers.drafts import Draft
 from scrapers.fetch.failures import CollectError
 from scrapers.models import Article, Source
+from scrapers.models.source import validate_source_url
 from scrapers.polled_by import JOB
-from scrapers.query import QueryError
+from scrapers.query import QueryError, parse
 from scrapers.secrets import without_tokens
 from scrapers.tryout import rehearse
 
@@ -49,6 +50,10 @@ class Command(BaseCommand):
         """Collect; the progress goes to standard error, articles to standard output."""
         if limit is not None and limit < 1:
             raise CommandError(_("--limit must be 1 or more."))
+        try:
+            parse(query)  # before anything is asked or stored for nothing
+        except QueryError as error:
+            raise CommandError(str(error)) from error
         self._as_json = json
         console = Console(file=sys.stderr)
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
@@ -59,7 +64,7 @@ class Command(BaseCommand):
                 bar.update(task, description=source.name, total=limit)
                 collect = self._rehearse if dry_run else self._store
                 sentence = collect(source, query, limit, bar, task)
-            except (CollectError, QueryError) as error:
+            except CollectError as error:
                 raise CommandError(str(error)) from error
             except ValidationError as error:
                 raise CommandError(" ".join(error.messages)) from error
@@ -75,8 +80,10 @@ class Command(BaseCommand):
             found = Source.objects.filter(pk=int(target)).first()
         if found is not None:
             return found
-        if "://" not in target and ("." not in target or " " in target):
+        if "://" not in target and ("." not in target.strip("./") or " " in target.strip()):
             raise CommandError(_("There is no source “%s”, and it is no address.") % target)
+        if "@" in target:
+            validate_source_url(with_scheme(target))
         discovery = discover(target)
         usable = [candidate for candidate in discovery.candidates if candidate.guess.count]
         if not usable:
