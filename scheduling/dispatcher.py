@@ -122,6 +122,7 @@ class Dispatcher(threading.Thread):
                 continue
             if back := executor.take_back():
                 runs.hand_back_all(back, runs.no_place(executor.alias, executor.limit))
+                executor.given_back(back)
             room = executor.room()
             claimed = runs.claim(executor.alias, room, self._instance, epoch, now)
             executor.has_backlog = len(claimed) >= room
@@ -169,8 +170,11 @@ class Dispatcher(threading.Thread):
         What a fire has claimed and not handed over yet is neither: while one is under way, nothing is concluded.
         """
         serial = self.places.serial
+        now = timezone.now()
         # First the rows, then the executors: a run that ends between the two is then not taken for an orphan.
         rows = set(Run.objects.running().filter(instance=self._instance).values_list("pk", flat=True))
+        for executor in self._executors:
+            executor.confirm(rows, now)
         held = {run.pk: executor for executor in self._executors for run in executor.running()}
         if serial % 2 or serial != self.places.serial:
             return

@@ -17,11 +17,14 @@ from django.db import transaction
 from scheduling import leader
 from scheduling.models import RunStatus, Schedule
 from scheduling.places import Claim, ClaimedRun
-from scheduling.policies import Active, Decision, Interruption, NewRun, Stretch, decide, find_stretches
+from scheduling.policies import Active, Decision, Interruption, NewRun, Stretch, claimed_row, decide, find_stretches
 from scheduling.triggers import ScheduleTrigger
 
 logger = logging.getLogger(__name__)
 
+MOST_AT_ONCE = 2_500
+"""So many due schedules are fired in one transaction at most, the earliest first: while the next ones are, the first
+ones begin, and whoever waits for the database or edits a schedule gets a turn."""
 LOCKED_RETRY = timedelta(milliseconds=50)
 """How soon a due schedule that an open edit holds locked is looked at again; sooner would spin."""
 
@@ -75,8 +78,8 @@ class FireStore(Protocol):
     def next_due(self) -> datetime | None:
         """Return the earliest due time of all schedules that are neither disabled nor paused."""
 
-    def lock_due(self, now: datetime) -> list[Due]:
-        """Lock and return what is due, neither disabled nor paused, and not held by an open edit."""
+    def lock_due(self, now: datetime, most: int) -> list[Due]:
+        """Lock and return the earliest of what is due, neither disabled nor paused, and not held by an open edit."""
 
     def known(self, due: Sequence[Due]) -> dict[int, Known]:
         """Return the schedules at exactly these versions; those that changed are read anew, broken ones left out."""
@@ -110,7 +113,7 @@ class FireStore(Protocol):
 
 
 def fire(store: FireStore, now: datetime, epoch: int, claim: Claim | None = None) -> Fired:
-    """Turn everything that is due at `now` into committed runs; return what is new.
+    """Turn what is due at `now`, the earliest `MOST_AT_ONCE`, into committed runs; return what is new.
 
     1. Look without a lock; mostly nothing is due (SQLite would take its write lock for nothing).
     2. Check the epoch: a leader that slept and woke up cannot fire.
@@ -135,7 +138,7 @@ def fire(store: FireStore, now: datetime, epoch: int, claim: Claim | None = None
         holds = store.holds(first)
         if holds is None:
             return Fired()
-        plan = _plan(store, store.lock_due(now), holds, now, claim)
+        plan = _plan(store, store.lock_due(now, MOST_AT_ONCE), holds, now, claim)
         moved = store.move(plan.moves)
         new = store.insert([row for row in plan.rows if row.schedule_id in moved], now, claim)
         if plan.replacing:
@@ -144,7 +147,7 @@ def fire(store: FireStore, now: datetime, epoch: int, claim: Claim | None = None
             started = (run.schedule_id for run in new if run.status in RunStatus.active())
             store.count(Counter(started) & plan.remaining)
         next_due = store.next_due()
-    if next_due is not None and next_due <= now:
+    if next_due is not None and next_due <= now and len(plan.moves) < MOST_AT_ONCE:
         # Left over: an edit holds it locked, or was committed meanwhile and is brought into step next.
         next_due = now + LOCKED_RETRY
     return Fired(new, next_due, plan.claimed(new, claim, now) if claim else [])
@@ -177,7 +180,7 @@ def _plan(store: FireStore, due: list[Due], holds: list[Interruption], now: date
     since = min((one.due for one in due), default=now)
     pauses = store.pauses(known, since)
     # Where several may run at once, nobody asks how many do; there may be thousands.
-    alone = [key for key, entry in known.items() if not entry.schedule.lets_several_run]
+    alone = {key for key, entry in known.items() if not entry.schedule.lets_several_run}
     active = store.active(alone) if alone else {}
     ending = [key for key, entry in known.items() if entry.schedule.max_runs is not None]
     before = store.fired_before(ending) if ending else {}
@@ -209,27 +212,28 @@ def _plan(store: FireStore, due: list[Due], holds: list[Interruption], now: date
                 logger.exception("The trigger of schedule %s fails; it is left out until it is edited.", entry.schedule)
         plan.moves.append(Move(one.schedule_id, one.due, decision.next_due))
         plan.rows += decision.rows
-        if claim is not None and entry is not None and _may_begin(entry.schedule, decision, active):
+        if claim is not None and entry is not None and one.schedule_id not in active and _may_begin(decision):
             room = claim.rooms.get(entry.schedule.executor)
             if room is not None and room.take(entry.schedule.job):
-                plan.rows[-1] = plan.rows[-1]._replace(status=RunStatus.RUNNING)
+                plan.rows[-1] = claimed_row(plan.rows[-1])
         if decision.replaces:
             plan.replacing.append(one.schedule_id)
     return plan
 
 
-def _may_begin(schedule: Schedule, decision: Decision, active: Mapping[int, Active]) -> bool:
+def _may_begin(decision: Decision) -> bool:
     """Tell whether the last run of a decision, the only one to be queued, may begin at once.
 
     As `RunQuerySet.startable` has it: its time has come, and no other run of its schedule is before it, one of a
-    backfill included. Where several are queued, the dispatcher sees to their order.
+    backfill included (its caller sees to that). Where several are queued, the dispatcher sees to their order.
     """
-    if decision.replaces or sum(row.status == RunStatus.QUEUED for row in decision.rows) != 1:
+    rows = decision.rows
+    if decision.replaces or not rows:
         return False
-    last = decision.rows[-1]
+    last = rows[-1]
     if last.status != RunStatus.QUEUED or last.not_before is not None:
         return False
-    return schedule.lets_several_run or schedule.pk not in active
+    return len(rows) == 1 or sum(row.status == RunStatus.QUEUED for row in rows) == 1
 
 
 def _due_times(

@@ -33,6 +33,11 @@ class NewRun(NamedTuple):
     missed_count: int = 0
 
 
+def claimed_row(row: NewRun) -> NewRun:
+    """Return a row as one that is claimed by the fire that inserts it."""
+    return NewRun(row.schedule_id, row.scheduled_for, RunStatus.RUNNING, *row[3:])
+
+
 @dataclass(frozen=True, slots=True)
 class Active:
     """The runs of a schedule that have not ended, those of backfills aside: the oldest, and how many.

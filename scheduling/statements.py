@@ -21,20 +21,26 @@ from scheduling.models.run import FROM_SCHEDULE
 CHUNK = 1_000
 """Rows in one statement that names each: SQLite allows 32,766 parameters. Those of a fire are one JSON parameter."""
 
-# Jobs of others may stand in the same table; theirs have no schedule.
-JOINED_POSTGRESQL = r"""
+# Jobs of others may stand in the same table; theirs have no schedule. Without a regular expression, which would take half
+# of the time that finding what is due takes.
+JOINED_POSTGRESQL = """
 FROM django_apscheduler_djangojob AS job JOIN scheduling_schedule AS schedule
-  ON schedule.id = CASE WHEN job.id ~ '^schedule-\d+$' THEN substr(job.id, 10)::bigint END
+  ON schedule.id = CASE WHEN starts_with(job.id, 'schedule-') AND translate(job.id, '0123456789', '') = 'schedule-'
+    AND length(job.id) BETWEEN 10 AND 27 THEN substr(job.id, 10)::bigint END
 WHERE schedule.enabled AND schedule.paused_at IS NULL
 """
+# The plus keeps jobs from being found by their ids, all of them each time: their due times find those that matter.
 JOINED_SQLITE = """
 FROM django_apscheduler_djangojob AS job CROSS JOIN scheduling_schedule AS schedule
-  ON schedule.id = CAST(substr(job.id, 10) AS INTEGER) AND job.id GLOB 'schedule-[0-9]*'
+  ON schedule.id = CAST(substr(job.id, 10) AS INTEGER) AND +job.id GLOB 'schedule-[0-9]*'
 WHERE schedule.enabled AND schedule.paused_at IS NULL
 """
 NEXT = "SELECT job.next_run_time {joined} AND job.next_run_time IS NOT NULL ORDER BY job.next_run_time LIMIT 1"
 # No lock that a run's foreign key would need to share, so that runs being inserted or ended are in nobody's way.
-DUE = "SELECT schedule.id, schedule.version, job.next_run_time {joined} AND job.next_run_time <= %s {lock}"
+DUE = """
+SELECT schedule.id, schedule.version, job.next_run_time {joined} AND job.next_run_time <= %s
+ORDER BY job.next_run_time LIMIT %s {lock}
+"""
 MOVE_POSTGRESQL = """
 UPDATE django_apscheduler_djangojob AS job SET next_run_time = move.following
 FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[]) AS move (id, due, following)
@@ -74,7 +80,8 @@ SELECT CAST(key AS INTEGER), value, 0 FROM json_each(%s) WHERE true
 ON CONFLICT (schedule_id) DO UPDATE SET fired = state.fired + excluded.fired
 """
 
-# The claim is compared with the row: whoever lost it writes nothing.
+# The claim is compared with the row: whoever lost it writes nothing. On SQLite the plus keeps the rows from being found
+# by their status: of thousands that run, each would be compared with each of those that end.
 END_POSTGRESQL = """
 UPDATE scheduling_run AS run
 SET {assignments}, started_at = (ended.value->>2)::timestamptz, finished_at = (ended.value->>3)::timestamptz
@@ -87,7 +94,7 @@ UPDATE scheduling_run AS run
 SET {assignments}, started_at = json_extract(ended.value, '$[2]'), finished_at = json_extract(ended.value, '$[3]')
 FROM json_each(%s) AS ended
 WHERE run.id = json_extract(ended.value, '$[0]') AND run.claim_token = json_extract(ended.value, '$[1]')
-  AND run.status = 'running'
+  AND +run.status = 'running'
 RETURNING id
 """
 # A beginning that is written after the end changes nothing.

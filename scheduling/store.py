@@ -128,13 +128,13 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
         rows = self._rows(due_statement(NEXT), [])
         return as_utc(rows[0][0]) if rows else None
 
-    def lock_due(self, now: datetime) -> list[Due]:
-        """Lock and return what is due, neither disabled nor paused, and not held by an open edit.
+    def lock_due(self, now: datetime, most: int) -> list[Due]:
+        """Lock and return what is due, at most so many, neither disabled nor paused, and not held by an open edit.
 
         A schedule that got another trigger since its job was last brought into step is left until it is: its stored due
         time is one of the trigger before.
         """
-        rows = self._rows(due_statement(DUE), [as_text(now)])
+        rows = self._rows(due_statement(DUE), [as_text(now), most])
         due = [Due(schedule_id, version, as_utc(moment)) for schedule_id, version, moment in rows]
         changed = [one.schedule_id for one in due if self._version(one.schedule_id) != one.version]
         stale = self._read_again(changed) if changed else set()

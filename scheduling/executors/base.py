@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from scheduling.models import Run
@@ -101,5 +102,13 @@ class Executor(ABC):
         raise NotImplementedError
 
     def take_back(self) -> Sequence[Held]:
-        """Give up runs that were claimed ahead and do not get their turn; they go back into the queue."""
+        """Give up runs that were claimed ahead and do not get their turn; return those that are to go back into the
+        queue, and again until they are `given_back`."""
         return []
+
+    def given_back(self, runs: Iterable[Held]) -> None:
+        """Let go of runs that were taken back: they stand in the queue again."""
+        raise NotImplementedError
+
+    def confirm(self, held: Set[int], at: datetime) -> None:  # noqa: B027  a child looks at its row itself
+        """Take note of the ids of the runs that this process held, by the database, at a moment (UTC)."""

@@ -10,7 +10,8 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
+from datetime import datetime
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -59,14 +60,24 @@ class ThreadExecutor(Executor):
 
     def __init__(self, limit: int, ended: Ended) -> None:
         super().__init__(limit, ended)
-        self._lock = threading.Lock()
+        # A run is in at least one of these from its claim to its end. Runs move by single operations on them, which no
+        # other thread sees half done: a lock that all threads want would cost more than a short run. Whoever takes a
+        # run out of `_waiting` has it.
         #: Claimed and not begun, with the time of `time.monotonic()` at which they were handed over.
         self._waiting: dict[int, tuple[Run | ClaimedRun, float]] = {}
+        #: Taken back from those, until they stand in the queue again.
+        self._returning: dict[int, Run | ClaimedRun] = {}
         #: Begun, with the time at which they did.
         self._executing: dict[int, tuple[Run | ClaimedRun, float]] = {}
         #: Done, their end is being written.
         self._ending: dict[int, Run] = {}
         self._contexts: dict[int, RunContext] = {}
+        #: When this process's claims were last read, and which they were.
+        self._confirmed: tuple[datetime | None, Set[int]] = (None, frozenset())
+        #: Guards what follows.
+        self._lock = threading.Lock()
+        #: Jobs of runs that have ended, and the seconds that they took, until they are counted below.
+        self._took: SimpleQueue[tuple[str, float]] = SimpleQueue()
         #: Seconds that a run of each job takes one of the threads, the latest ones counting most, and of how many runs.
         self._pace: dict[str, float] = {}
         self._known: dict[str, tuple[int, float]] = {}
@@ -88,31 +99,35 @@ class ThreadExecutor(Executor):
         """Begin to execute a claimed run as soon as a thread is free."""
         now = time.monotonic()
         with self._lock:
-            if not self._in_batch:
-                self._quick, self._batch_at, self._in_batch = 0, now, True
-            self._waiting[run.pk] = run, now
+            self._begin_batch(now)
+        self._waiting[run.pk] = run, now
         self._handed_over.put(run.pk)
 
     def submit_claimed(self, claimed: Sequence[ClaimedRun]) -> None:
         """Begin to execute runs that a fire has claimed, as soon as threads are free."""
         now = time.monotonic()
         with self._lock:
-            if not self._in_batch:
-                self._quick, self._batch_at, self._in_batch = 0, now, True
-            self._waiting.update((run.pk, (run, now)) for run in claimed)
+            self._begin_batch(now)
+        self._waiting.update({run.pk: (run, now) for run in claimed})
         for run in claimed:
             self._handed_over.put(run.pk)
 
+    def _begin_batch(self, now: float) -> None:
+        if not self._in_batch:
+            self._learn()
+            self._quick, self._batch_at, self._in_batch = 0, now, True
+
     def running(self) -> list[Held]:
         """Return the runs in this executor's hands, until their ends are written."""
-        with self._lock:
-            waiting: list[Held] = [run for run, _at in self._waiting.values()]
-            return [*waiting, *(run for run, _at in self._executing.values()), *self._ending.values()]
+        # In the order in which runs move on, so that none is missed.
+        held: dict[int, Held] = {run.pk: run for run, _at in list(self._waiting.values())}
+        held |= {run.pk: run for run in list(self._returning.values())}
+        held |= {run.pk: run for run, _at in list(self._executing.values())}
+        return list((held | self._ending).values())
 
     def free(self) -> int:
         """Return how many threads have nothing to do."""
-        with self._lock:
-            return max(0, self.limit - len(self._executing) - len(self._waiting))
+        return max(0, self.limit - len(self._executing) - len(self._waiting))
 
     def room(self) -> int:
         """Return how many runs to claim: for the free threads, and ahead as many as the latest ones let expect.
@@ -120,9 +135,10 @@ class ThreadExecutor(Executor):
         Threads that have been at one run for long are no help to those that would wait.
         """
         now = time.monotonic()
+        slow = self._slow(now)
         with self._lock:
+            self._learn()
             self._in_batch = False
-            slow = sum(now - at > QUICK_SECONDS for _run, at in self._executing.values())
             elapsed = max(now - self._batch_at, 0.001)
             # By their rate; a few that ended soon after they were handed over let expect more than that.
             ahead = int(self._quick / elapsed * QUICK_SECONDS)
@@ -135,11 +151,11 @@ class ThreadExecutor(Executor):
         """Return how many runs a fire may hand over: none while older ones stand in the queue."""
         if self.has_backlog:
             return None
+        seconds = self._threads_seconds(PATIENCE_SECONDS)
         with self._lock:
-            free = max(0, self.limit - len(self._executing) - len(self._waiting))
-            seconds = self._threads_seconds(PATIENCE_SECONDS)
-            seconds -= sum(self._pace.get(run.job, 0.0) for run, _at in self._waiting.values())
-            return Room(free, MOST_AT_ONCE - len(self._waiting), seconds, dict(self._pace))
+            self._learn()
+            seconds -= sum(self._pace.get(run.job, 0.0) for run, _at in list(self._waiting.values()))
+            return Room(self.free(), MOST_AT_ONCE - len(self._waiting), seconds, dict(self._pace))
 
     def take_back(self) -> list[Held]:
         """Return the runs that were claimed ahead and have waited too long for a thread; they will not begin here.
@@ -147,27 +163,47 @@ class ThreadExecutor(Executor):
         Those stay that have only short ones before them: taking them back would cost more than letting them wait.
         """
         late = time.monotonic() - LONGEST_AHEAD_SECONDS
-        back: list[Held] = []
-        with self._lock:
-            first = next(iter(self._waiting.values()), None)
-            if first is None or first[1] >= late:
-                return back
+        waiting = list(self._waiting.values())
+        if waiting and waiting[0][1] < late:
             seconds = self._threads_seconds(PATIENCE_SECONDS)
-            for run, at in self._waiting.values():
+            with self._lock:
+                self._learn()
+            for run, at in waiting:
                 if at >= late:
                     break
                 seconds -= self._pace.get(run.job, float("inf"))
                 if seconds < 0:
-                    back.append(run)
-            for one in back:
-                del self._waiting[one.pk]
-        return back
+                    self._returning[run.pk] = run
+                    if self._waiting.pop(run.pk, None) is None:
+                        del self._returning[run.pk]
+        return list(self._returning.values())
+
+    def given_back(self, runs: Iterable[Held]) -> None:
+        """Let go of runs that were taken back: they stand in the queue again."""
+        for run in runs:
+            self._returning.pop(run.pk, None)
+
+    def confirm(self, held: Set[int], at: datetime) -> None:
+        """Note which runs this process held at a moment: those need no look at their rows for a while."""
+        self._confirmed = at, held
 
     def _threads_seconds(self, seconds: float) -> float:
         """Return so many seconds of all threads together, but those that have been at one run for long."""
-        now = time.monotonic()
-        slow = sum(now - at > QUICK_SECONDS for _run, at in self._executing.values())
-        return max(0, self.limit - slow) * seconds
+        return max(0, self.limit - self._slow(time.monotonic())) * seconds
+
+    def _slow(self, now: float) -> int:
+        return sum(now - at > QUICK_SECONDS for _run, at in list(self._executing.values()))
+
+    def _learn(self) -> None:
+        """Count the runs that have ended (under the lock)."""
+        with contextlib.suppress(Empty):
+            while True:
+                job, seconds = self._took.get_nowait()
+                self._quick += seconds <= QUICK_SECONDS
+                count, mean = self._known.get(job, (0, 0.0))
+                count = min(count + 1, PACE_RUNS)
+                mean += (seconds - mean) / count
+                self._known[job], self._pace[job] = (count, mean), mean
 
     def is_crowded(self) -> bool:
         """Tell whether more than `CHUNK` runs wait to begin."""
@@ -181,8 +217,7 @@ class ThreadExecutor(Executor):
 
     def stop(self) -> None:
         """Take no more runs and write the ends that are known; threads that go on are left to the process's end."""
-        with self._lock:
-            self._waiting.clear()
+        self._waiting.clear()
         for _thread in range(self.limit):
             self._handed_over.put(None)
         self._finished.put(None)
@@ -190,39 +225,38 @@ class ThreadExecutor(Executor):
 
     def _work(self) -> None:
         while (run_id := self._handed_over.get()) is not None:
-            with self._lock:
-                held, _at = self._waiting.pop(run_id, (None, 0.0))
-                if held is None:
-                    continue
-                self._executing[run_id] = held, time.monotonic()
-            self._execute(held if isinstance(held, Run) else held.run())
+            entry = self._waiting.get(run_id)
+            if entry is None:
+                continue
+            begun = time.monotonic()
+            self._executing[run_id] = entry[0], begun
+            if self._waiting.pop(run_id, None) is None:
+                del self._executing[run_id]
+                continue
+            held = entry[0]
+            self._execute(held if isinstance(held, Run) else held.run(), run_id, begun)
 
-    def _execute(self, run: Run) -> None:
+    def _execute(self, run: Run, run_id: int, begun: float) -> None:
         def keep(context: RunContext) -> None:
-            self._contexts[run.pk] = context
+            self._contexts[run_id] = context
 
+        confirmed_at, confirmed = self._confirmed
         finished = None
         try:
-            finished = execute_claimed(run, keep)
+            finished = execute_claimed(run, keep, confirmed_at if run_id in confirmed else None)
         except Exception:
             # The sweep for runs without an executor ends this one.
-            logger.exception("Run %s could not be executed.", run.pk)
+            logger.exception("Run %s could not be executed.", run_id)
         # Errors may have left the connection unusable; the next run makes its own.
         if connection.connection is not None:
             connection.close()
-        with self._lock:
-            _run, begun = self._executing.pop(run.pk)
-            self._contexts.pop(run.pk, None)
-            seconds = time.monotonic() - begun
-            self._quick += seconds <= QUICK_SECONDS
-            count, mean = self._known.get(run.job, (0, 0.0))
-            count = min(count + 1, PACE_RUNS)
-            mean += (seconds - mean) / count
-            self._known[run.job], self._pace[run.job] = (count, mean), mean
-            if finished is not None:
-                self._ending[run.pk] = run
+        self._took.put((run.job, time.monotonic() - begun))
+        if finished is not None:
+            self._ending[run_id] = run
+        self._contexts.pop(run_id, None)
+        del self._executing[run_id]
         if finished is None:
-            self._ended(run.pk, None)
+            self._ended(run_id, None)
         else:
             self._finished.put(finished)
 
@@ -242,9 +276,8 @@ class ThreadExecutor(Executor):
 
     def _write_batch(self, batch: list[Finished]) -> None:
         ended = self._patiently(batch) if batch else []
-        with self._lock:
-            for finished in batch:
-                self._ending.pop(finished.run.pk, None)
+        for finished in batch:
+            self._ending.pop(finished.run.pk, None)
         rows = {run.pk: run for run in ended}
         for finished in batch:
             self._ended(finished.run.pk, rows.get(finished.run.pk))

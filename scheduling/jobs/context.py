@@ -83,11 +83,10 @@ class RunContext:
         self._limit: int | None = run.time_limit_seconds
         self._deadline = float("inf")
         self._cancelled = threading.Event()
-        self._wake = threading.Event()
+        self._wake: threading.Event | None = None
         self._closed = False
         self._claim_checked = time.monotonic()
         self._writer: threading.Thread | None = None
-        self._starting = threading.Lock()
         self._is_open = False
 
     @property
@@ -153,7 +152,7 @@ class RunContext:
         with self._lock:
             self.stop_reason = self.stop_reason or reason
         self._cancelled.set()
-        self._wake.set()
+        self._wake_writer()
 
     def progress(self, done: int, total: int | None = None, message: str = "") -> None:
         """Report how much of the work is done, of how much if known, and what is being done now."""
@@ -231,25 +230,32 @@ class RunContext:
             self._start_writer()
 
     def _start_writer(self) -> None:
-        with self._starting:
+        with self._lock:
             if self._is_open and self._writer is None:
+                self._wake = threading.Event()
                 name = f"run-{self.run_id}-log"
-                self._writer = threading.Thread(target=self._write_until_closed, name=name, daemon=True)
+                self._writer = threading.Thread(
+                    target=self._write_until_closed, args=(self._wake,), name=name, daemon=True
+                )
                 self._writer.start()
+
+    def _wake_writer(self) -> None:
+        if self._wake is not None:
+            self._wake.set()
 
     def close(self) -> None:
         """Write the rest and end the writer (called by the executor)."""
         self._closed = True
-        self._wake.set()
+        self._wake_writer()
         if self._writer is not None:
             self._writer.join()
         self.flush()
 
-    def _write_until_closed(self) -> None:
+    def _write_until_closed(self, wake: threading.Event) -> None:
         try:
             while not self._closed:
-                self._wake.wait(max(0.0, min(FLUSH_SECONDS, self._deadline - time.monotonic())))
-                self._wake.clear()
+                wake.wait(max(0.0, min(FLUSH_SECONDS, self._deadline - time.monotonic())))
+                wake.clear()
                 if time.monotonic() >= self._deadline:
                     self._deadline = float("inf")
                     self.request_cancel(StopReason.TIME_LIMIT)

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psutil
 from django.core.exceptions import ValidationError
@@ -64,15 +64,18 @@ def execute_scheduled_scraping(
     return _patiently(lambda: _end(run_id, claim_token, outcome), run_id)
 
 
-def execute_claimed(run: Run, on_context: Callable[[RunContext], None]) -> Finished | None:
+def execute_claimed(
+    run: Run, on_context: Callable[[RunContext], None], confirmed_at: datetime | None = None
+) -> Finished | None:
     """Execute a run just claimed by this very process; return how it ended, for its caller to write.
 
-    The claim itself says that the run has begun. One that was claimed longer ago (this process may have slept, and been
-    taken for dead) is looked at first; then None says that it is no longer held. `on_context` as above.
+    The claim itself says that the run has begun. One that was claimed longer ago, and not confirmed since
+    (`confirmed_at`, UTC: its row still said that it is held), is looked at first: this process may have slept, and been
+    taken for dead. Then None says that it is no longer held. `on_context` as above.
     """
-    claimed_at = run.started_at
-    started = timezone.now()
-    if claimed_at is None or not timedelta(0) <= started - claimed_at < FRESH_CLAIM:
+    held_at = max(filter(None, (run.started_at, confirmed_at)), default=None)
+    started = datetime.now(UTC)
+    if held_at is None or not timedelta(0) <= started - held_at < FRESH_CLAIM:
         begun = _patiently(lambda: _begin(run.pk, run.claim_token), run.pk)
         if begun is None:
             logger.warning("Run %s was not started: it is no longer held under this claim.", run.pk)
@@ -85,7 +88,7 @@ def execute_claimed(run: Run, on_context: Callable[[RunContext], None]) -> Finis
     context.close()
     if outcome.status == RunStatus.CANCELLED:
         outcome = replace(cancelled(run.pk), summary=outcome.summary, traceback=outcome.traceback)
-    return Finished(run, outcome, started, timezone.now())
+    return Finished(run, outcome, started, datetime.now(UTC))
 
 
 def _begin(run_id: int, claim_token: str) -> Run | None:
