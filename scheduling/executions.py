@@ -64,12 +64,12 @@ class ExecutionLog(threading.Thread):
         super().__init__(name="executions", daemon=True)
         self._lock = threading.Lock()
         self._crowded = crowded
-        self._rows: list[Row] = []
+        self._rows: list[Row | FiredRun] = []
         self._ended = threading.Event()
 
     def fired(self, runs: Sequence[FiredRun]) -> None:
         """Note runs that a fire has committed (quick, whatever the database does)."""
-        self._note([Row(f"{JOB_ID_PREFIX}{run.schedule_id}", run.scheduled_for, _status(run.status)) for run in runs])
+        self._note(runs)
 
     def run_ended(self, run: Run) -> None:
         """Note the end of a run; one without a schedule has no job, and no row."""
@@ -113,7 +113,8 @@ class ExecutionLog(threading.Thread):
     def flush(self) -> None:
         """Write what was noted: of the same job and time, an end, or else what was noted last."""
         with self._lock:
-            noted, self._rows = self._rows, []
+            kept, self._rows = self._rows, []
+        noted = [row if isinstance(row, Row) else _beginning(row) for row in kept]
         latest: dict[tuple[str, datetime], Row] = {}
         for row in noted:
             key = (row.job_id, row.run_time)
@@ -127,14 +128,18 @@ class ExecutionLog(threading.Thread):
             logger.warning("Execution rows cannot be written yet: %s", one_line(error))
             connection.close()
             with self._lock:
-                self._rows = noted + self._rows
+                self._rows = kept + self._rows
 
-    def _note(self, rows: list[Row]) -> None:
+    def _note(self, rows: Sequence[Row | FiredRun]) -> None:
         with self._lock:
             self._rows += rows
             if len(self._rows) > KEEP:
                 logger.error("%s execution rows are dropped: the database is away.", len(self._rows) - KEEP)
                 del self._rows[:-KEEP]
+
+
+def _beginning(run: FiredRun) -> Row:
+    return Row(f"{JOB_ID_PREFIX}{run.schedule_id}", run.scheduled_for, _status(run.status))
 
 
 def _status(status: str) -> str:

@@ -95,14 +95,22 @@ class Places:
                 uuid.uuid4().hex,
                 {alias: room for alias, one in self._executors.items() if (room := one.room_at_once()) is not None},
             )
+        except BaseException:
+            self._expect_more(False)
+            raise
         finally:
             self.serial += 1
 
-    def hand_over(self, claimed: Sequence[ClaimedRun]) -> None:
-        """Let committed runs begin."""
+    def hand_over(self, claimed: Sequence[ClaimedRun], *, more: bool) -> None:
+        """Let committed runs begin; `more` tells whether what else is due is fired next."""
+        self._expect_more(more)
         for alias, executor in self._executors.items():
             if mine := [one for one in claimed if one.schedule.executor == alias]:
                 executor.submit_claimed(mine)
+
+    def _expect_more(self, more: bool) -> None:
+        for executor in self._executors.values():
+            executor.expects_more = more
 
 
 @cache

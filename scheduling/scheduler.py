@@ -32,6 +32,8 @@ LONGEST_WAIT_SECONDS = 5.0
 """A wait never exceeds this, so that a changed clock is noticed."""
 RETRY_SECONDS = 1.0
 """Seconds before a database that went away is tried again."""
+SEARCH_THRESHOLDS = (50_000, 20, 20)
+"""After so many new objects Python looks for cycles among them; see `gc.set_threshold`."""
 STORE = "default"
 """The alias of the persistent store."""
 
@@ -145,7 +147,8 @@ class FireScheduler(BlockingScheduler):  # type: ignore[misc]
         """Bring everything into step for the first time.
 
         The schedules that are read stay for good. Python's search for cycles leaves them out from here on: walking
-        through thousands of them again and again took a fifth of each fire.
+        through thousands of them again and again took a fifth of each fire. And it searches less often, since a burst
+        makes thousands of objects that live until their runs have ended, and then go by themselves.
         """
         enabled = gc.isenabled()
         gc.disable()
@@ -154,6 +157,7 @@ class FireScheduler(BlockingScheduler):  # type: ignore[misc]
             self._warm = True
         finally:
             gc.freeze()
+            gc.set_threshold(*SEARCH_THRESHOLDS)
             if enabled:
                 gc.enable()
 

@@ -21,8 +21,8 @@ from scheduling.models.run import FROM_SCHEDULE
 CHUNK = 1_000
 """Rows in one statement that names each: SQLite allows 32,766 parameters. Those of a fire are one JSON parameter."""
 
-# Jobs of others may stand in the same table; theirs have no schedule. Without a regular expression, which would take half
-# of the time that finding what is due takes.
+# Jobs of others may stand in the same table; theirs have no schedule. Not by a regular expression, which would take as
+# long as all the rest of finding what is due.
 JOINED_POSTGRESQL = """
 FROM django_apscheduler_djangojob AS job JOIN scheduling_schedule AS schedule
   ON schedule.id = CASE WHEN starts_with(job.id, 'schedule-') AND translate(job.id, '0123456789', '') = 'schedule-'
@@ -38,7 +38,7 @@ WHERE schedule.enabled AND schedule.paused_at IS NULL
 NEXT = "SELECT job.next_run_time {joined} AND job.next_run_time IS NOT NULL ORDER BY job.next_run_time LIMIT 1"
 # No lock that a run's foreign key would need to share, so that runs being inserted or ended are in nobody's way.
 DUE = """
-SELECT schedule.id, schedule.version, job.next_run_time {joined} AND job.next_run_time <= %s
+SELECT schedule.id, schedule.version, {due} {joined} AND job.next_run_time <= %s
 ORDER BY job.next_run_time LIMIT %s {lock}
 """
 MOVE_POSTGRESQL = """
@@ -67,7 +67,7 @@ INSERT INTO scheduling_run ({columns}) SELECT {values}
 FROM json_each(%s) AS new
 JOIN scheduling_schedule AS schedule ON schedule.id = json_extract(new.value, '$[0]')
 WHERE true ORDER BY new.key
-ON CONFLICT (schedule_id, scheduled_for, attempt) DO NOTHING RETURNING id, schedule_id, scheduled_for, status
+ON CONFLICT (schedule_id, scheduled_for, attempt) DO NOTHING RETURNING id, schedule_id, scheduled_for || '', status
 """
 COUNT_POSTGRESQL = """
 INSERT INTO scheduling_schedulestate AS state (schedule_id, fired, failures_in_row)
@@ -140,8 +140,11 @@ CLAIMED = {"started_at": "NULL", "instance": "NULL", "claim_token": "''"}
 def due_statement(pattern: str) -> str:
     """Return a statement on due jobs for the database at hand."""
     if connection.vendor == "postgresql":
-        return pattern.format(joined=JOINED_POSTGRESQL, lock="FOR NO KEY UPDATE OF schedule SKIP LOCKED")
-    return pattern.format(joined=JOINED_SQLITE, lock="")
+        return pattern.format(
+            joined=JOINED_POSTGRESQL, due="job.next_run_time", lock="FOR NO KEY UPDATE OF schedule SKIP LOCKED"
+        )
+    # As text, so that Python's module does not convert each (`as_utc` does, and most are the same).
+    return pattern.format(joined=JOINED_SQLITE, due="job.next_run_time || ''", lock="")
 
 
 @cache

@@ -90,7 +90,7 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
         else:
             with self._places.filling() as claim:
                 fired = fire(self, now, self.epoch, claim)
-                self._places.hand_over(fired.claimed)
+                self._places.hand_over(fired.claimed, more=fired.next_due is not None and fired.next_due <= now)
         times = [moment for moment in (fired.next_due, next_resumption) if moment is not None]
         fired.next_due = min(times, default=None)
         return fired

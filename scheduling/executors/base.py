@@ -55,6 +55,8 @@ class Executor(ABC):
         self._ended = ended
         #: Whether the last claim left runs in the queue that are older than what becomes due now.
         self.has_backlog = True
+        #: Whether the fire goes on: what it handed over last is a part of what is due.
+        self.expects_more = False
 
     @abstractmethod
     def start(self) -> None:
@@ -94,7 +96,7 @@ class Executor(ABC):
         return None
 
     def is_crowded(self) -> bool:
-        """Tell whether so many runs are waiting for their turn here that whatever can wait should: they go first."""
+        """Tell whether so many runs wait for their turn here, or are about to, that whatever can wait should."""
         return False
 
     def submit_claimed(self, claimed: Sequence[ClaimedRun]) -> None:

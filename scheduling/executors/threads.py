@@ -15,7 +15,7 @@ from datetime import datetime
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 
 from scheduling.database import DatabaseAway, one_line
 from scheduling.ends import CHUNK, Finished, finish_many
@@ -206,8 +206,8 @@ class ThreadExecutor(Executor):
                 self._known[job], self._pace[job] = (count, mean), mean
 
     def is_crowded(self) -> bool:
-        """Tell whether more than `CHUNK` runs wait to begin."""
-        return len(self._waiting) > CHUNK
+        """Tell whether more than `CHUNK` runs wait to begin, or more are being fired."""
+        return self.expects_more or len(self._waiting) > CHUNK
 
     def cancel(self, run_id: int) -> None:
         """Ask the job to stop; it looks at its context when it likes."""
@@ -224,6 +224,8 @@ class ThreadExecutor(Executor):
         self._writer.join(timeout=5)
 
     def _work(self) -> None:
+        # This thread's own; asking for it anew takes longer than some jobs do.
+        own = connections[DEFAULT_DB_ALIAS]
         while (run_id := self._handed_over.get()) is not None:
             entry = self._waiting.get(run_id)
             if entry is None:
@@ -235,6 +237,9 @@ class ThreadExecutor(Executor):
                 continue
             held = entry[0]
             self._execute(held if isinstance(held, Run) else held.run(), run_id, begun)
+            # Errors may have left the connection unusable; the next run makes its own.
+            if own.connection is not None:
+                own.close()
 
     def _execute(self, run: Run, run_id: int, begun: float) -> None:
         def keep(context: RunContext) -> None:
@@ -247,9 +252,6 @@ class ThreadExecutor(Executor):
         except Exception:
             # The sweep for runs without an executor ends this one.
             logger.exception("Run %s could not be executed.", run_id)
-        # Errors may have left the connection unusable; the next run makes its own.
-        if connection.connection is not None:
-            connection.close()
         self._took.put((run.job, time.monotonic() - begun))
         if finished is not None:
             self._ending[run_id] = run

@@ -82,7 +82,7 @@ class RunContext:
         self.stop_reason: StopReason | None = None
         self._limit: int | None = run.time_limit_seconds
         self._deadline = float("inf")
-        self._cancelled = threading.Event()
+        self._cancelled: threading.Event | None = None
         self._wake: threading.Event | None = None
         self._closed = False
         self._claim_checked = time.monotonic()
@@ -92,7 +92,7 @@ class RunContext:
     @property
     def cancelled(self) -> bool:
         """Tell whether the run was asked to stop; a long job looks at this between two pieces of work."""
-        return self._cancelled.is_set()
+        return self.stop_reason is not None
 
     @cached_property
     def window(self) -> tuple[datetime | None, datetime]:
@@ -142,7 +142,11 @@ class RunContext:
 
     def wait(self, seconds: float) -> bool:
         """Sleep for some seconds, or until the run is asked to stop; return whether it was."""
-        return self._cancelled.wait(seconds)
+        with self._lock:
+            self._cancelled = cancelled = self._cancelled or threading.Event()
+            if self.stop_reason is not None:
+                return True
+        return cancelled.wait(seconds)
 
     def request_cancel(self, reason: StopReason = StopReason.CANCELLED) -> None:
         """Ask the job to stop; of several reasons the first counts (called by the executor, never in a signal handler).
@@ -151,7 +155,8 @@ class RunContext:
         """
         with self._lock:
             self.stop_reason = self.stop_reason or reason
-        self._cancelled.set()
+            if self._cancelled is not None:
+                self._cancelled.set()
         self._wake_writer()
 
     def progress(self, done: int, total: int | None = None, message: str = "") -> None:

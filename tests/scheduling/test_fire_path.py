@@ -11,7 +11,8 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django_apscheduler.models import DjangoJob
 
-from scheduling import leader
+from scheduling import fires, leader, statements
+from scheduling.fires import MOST_AT_ONCE
 from scheduling.leader import LostLeadership
 from scheduling.models import Cause, Hold, Run, RunStatus, Schedule, SchedulerInstance
 from scheduling.replace import replace_older
@@ -281,7 +282,7 @@ def test_an_edit_that_is_committed_but_not_yet_noticed_already_counts(
         assert DjangoJob.objects.get().next_run_time == START + timedelta(hours=1)
 
 
-@pytest.mark.parametrize("count", [10, 100, 1_000, 3_000])
+@pytest.mark.parametrize("count", [10, 100, 1_000, MOST_AT_ONCE])
 def test_the_number_of_statements_does_not_grow_with_the_burst(clockwork: Clockwork, count: int) -> None:
     Schedule.objects.bulk_create(
         factories.schedule_values(interval_seconds=60, start_at=START, created_at=START) for _ in range(count)
@@ -296,6 +297,42 @@ def test_the_number_of_statements_does_not_grow_with_the_burst(clockwork: Clockw
     with CaptureQueriesContext(connection) as captured:
         assert len(clockwork.store.fire(START + timedelta(seconds=60)).runs) == count
     assert len(captured) == 12
+
+
+def test_a_larger_burst_is_fired_in_several_transactions_the_earliest_first(
+    clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fires, "MOST_AT_ONCE", 3)
+    for late in (4, 0, 3, 1, 2):
+        minutely(start_at=START + timedelta(seconds=late))
+    clockwork.sync.everything(START - timedelta(seconds=10))
+    now = START + timedelta(seconds=5)
+    first = clockwork.store.fire(now)
+    assert [run.scheduled_for - START for run in first.runs] == [timedelta(seconds=late) for late in range(3)]
+    # No pause: what is left is due, and nobody holds it.
+    assert first.next_due is not None and first.next_due <= now
+    second = clockwork.store.fire(now)
+    assert [run.scheduled_for - START for run in second.runs] == [timedelta(seconds=late) for late in (3, 4)]
+    assert second.next_due == START + timedelta(seconds=60)
+
+
+def test_what_is_due_is_found_by_its_time_and_what_ends_by_its_key(transactional_db: None) -> None:
+    """Or else each look reads all jobs, and each end is compared with all that runs: a burst then takes minutes."""
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL plans by what is in the tables")
+
+    def plan(statement: str, *parameters: object) -> str:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            return "\n".join(row[3] for row in cursor.fetchall())
+
+    for steps in (
+        plan(statements.due_statement(statements.NEXT)),
+        plan(statements.due_statement(statements.DUE), "2026-01-01", 10),
+    ):
+        assert "next_run_time" in steps and "TEMP B-TREE" not in steps
+    steps = plan(statements.END_SQLITE.format(assignments="note = %s"), "", "[]")
+    assert "SEARCH run USING INTEGER PRIMARY KEY" in steps
 
 
 def test_an_old_leader_that_wakes_up_cannot_fire(clockwork: Clockwork) -> None:

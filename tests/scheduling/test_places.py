@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from scheduling import leader, recovery
+from scheduling import fires, leader, recovery, runs
 from scheduling.dispatcher import Dispatcher
 from scheduling.executors import ThreadExecutor, threads
 from scheduling.executors.base import Room
@@ -178,6 +178,46 @@ def test_what_a_fire_has_claimed_and_not_handed_over_yet_is_no_orphan(process: P
     dispatcher._sweep()
     orphan.refresh_from_db()
     assert orphan.status == RunStatus.FAILED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_cannot_be_put_back_into_the_queue_yet_is_no_orphan_and_is_put_back_next_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threads, "LONGEST_AHEAD_SECONDS", 0.0)
+    pool = Pool(1)
+    process = Process(pool)
+    Hold.objects.hold(at=DUE - timedelta(seconds=3))
+    dispatcher = Dispatcher(process.instance, [pool], lambda: None, lambda _run_id, _run: None)
+    run = factories.running(instance=process.instance, executor="threads")
+    pool.submit(run)
+    dispatcher.lead(process.epoch)
+
+    def locked(*_arguments: object) -> None:
+        raise OperationalError("database is locked")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, "hand_back_all", locked)
+        for _ in range(2):
+            dispatcher.ring()
+            with pytest.raises(OperationalError):
+                dispatcher._look(DUE)
+    run.refresh_from_db()
+    assert run.status == RunStatus.RUNNING
+    dispatcher._look(DUE)
+    run.refresh_from_db()
+    assert (run.status, run.claim_token) == (RunStatus.QUEUED, "")
+    assert pool.running() == []
+
+
+def test_while_more_is_being_fired_what_can_wait_waits(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fires, "MOST_AT_ONCE", 1)
+    for _ in range(2):
+        due()
+    process.fire()
+    assert process.pool.is_crowded()
+    process.fire()
+    assert not process.pool.is_crowded()
 
 
 @pytest.mark.anydb

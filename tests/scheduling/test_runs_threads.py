@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -88,7 +89,12 @@ def test_no_more_run_at_once_than_allowed_and_who_waits_too_long_goes_back(
     monkeypatch.setattr(threads, "LONGEST_AHEAD_SECONDS", 0.0)
     back = pool.take_back()
     assert len(back) == 7
+    # Until they stand in the queue again they are in this executor's hands, and it says so.
+    assert {run.pk for run in pool.running()} == {run.pk for run in rows}
+    assert pool.take_back() == back
     runs.hand_back_all(back, runs.no_place("threads", 3))
+    pool.given_back(back)
+    assert pool.take_back() == []
     assert Run.objects.queued().filter(claim_token="", started_at=None, wait_reason__contains="all 3").count() == 7
     open_gate.set()
     wait_until(lambda: not pool.running())
@@ -109,6 +115,22 @@ def test_a_run_claimed_long_ago_is_looked_at_before_it_begins(executor: Callable
     taken.refresh_from_db()
     assert (kept.status, taken.status) == (RunStatus.SUCCEEDED, RunStatus.RUNNING)
     assert timezone.now() - kept.started_at < timedelta(seconds=50)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_runs_that_were_just_seen_as_held_are_not_looked_at_one_by_one(
+    executor: Callable[[int], ThreadExecutor],
+) -> None:
+    long_ago = timezone.now() - timedelta(minutes=1)
+    seen, unseen = claimed(2, started_at=long_ago)
+    pool = executor(1)
+    pool.confirm({seen.pk}, timezone.now())
+    for run in (seen, unseen):
+        pool.submit(run)
+    wait_until(lambda: not pool.running())
+    # The look at a row notes the process in which its run begins.
+    assert dict(Run.objects.values_list("pk", "pid")) == {seen.pk: None, unseen.pk: os.getpid()}
+    assert set(Run.objects.values_list("status", flat=True)) == {"succeeded"}
 
 
 def finished(run: Run, status: RunStatus = RunStatus.SUCCEEDED, seconds: int = 1) -> Finished:
