@@ -36,6 +36,8 @@ NAME_LENGTH = 200
 TAG_LENGTH = 60
 _UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _STRAY_AMPERSAND = re.compile(rb"&(?!#?\w+;)")
+#: Some readers write feed://example.org/rss or feed:https://example.org/rss.
+_FEED_SCHEME = re.compile(r"^feed:(?://(?=[^/])|(https?://))", re.IGNORECASE)
 _URL_ATTRIBUTES = ("xmlUrl", "xmlurl", "xmlURL", "url")
 
 T = TypeVar("T", list, dict)  # type: ignore[type-arg]
@@ -148,6 +150,7 @@ def _outlines(parent: ET.Element, folders: tuple[str, ...]) -> Iterator[Outline]
         if _local(element) != "outline":
             continue
         url = next((value.strip() for name in _URL_ATTRIBUTES if (value := element.get(name, "")).strip()), "")
+        url = _FEED_SCHEME.sub(lambda found: found[1] or "http://", url)
         name = " ".join((element.get("title") or element.get("text") or "").split())
         if url:
             yield _outline(element, name, url, inside)
@@ -160,7 +163,7 @@ def _outline(element: ET.Element, name: str, url: str, folders: tuple[str, ...])
     own = _own(element, "tags", list)
     tags = [" ".join(str(tag).split())[:TAG_LENGTH] for tag in own or (*folders, *categories)]
     return Outline(
-        name=name or urlsplit(url).netloc or url,
+        name=name or _host(url) or url,
         url=url,
         tags=tuple(dict.fromkeys(tag for tag in tags if tag)),
         kind=element.get(f"{{{NAMESPACE}}}kind", "feed"),
@@ -170,6 +173,14 @@ def _outline(element: ET.Element, name: str, url: str, folders: tuple[str, ...])
         settings=_own(element, "settings", dict),
         polling=_own(element, "polling", dict),
     )
+
+
+def _host(url: str) -> str:
+    """Return the host in an address, nothing where it cannot be read."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _own(element: ET.Element, name: str, kind: type[T]) -> T:
@@ -236,7 +247,7 @@ def free_name(name: str, url: str, taken: Container[str] | None = None) -> str:
         taken = set(Source.objects.filter(name__startswith=base).values_list("name", flat=True))
     if name not in taken:
         return name
-    host = (urlsplit(url).hostname or "")[:50] if "[" not in url else ""
+    host = _host(url)[:50]
     candidate = f"{base} ({host})" if host else f"{base} (2)"
     number = 2
     while candidate in taken:

@@ -134,7 +134,8 @@ class SourceForm(SettingsFields, BorrowingForm):
 
     def clean_interval_minutes(self) -> int:
         """Return the interval; left empty, it stays."""
-        return int(self.cleaned_data["interval_minutes"] or self.instance.interval_minutes)
+        typed = self.cleaned_data["interval_minutes"]
+        return self.instance.interval_minutes if typed is None else int(typed)
 
     @classmethod
     def for_kind(cls, kind: str) -> type[SourceForm]:

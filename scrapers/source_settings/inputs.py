@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _t
+from django.utils.translation import ngettext
 
 from scrapers import secrets
 from scrapers.secrets import MASK
@@ -87,10 +88,12 @@ class SecretPairsField(forms.CharField):
             lines = [line.strip() for line in (value or "").splitlines() if line.strip()]
             if bad := [line for line in lines if self._separator not in line]:
                 # Not the line itself: it may be a secret.
-                raise ValidationError(
-                    _t("%(count)d lines lack the “%(separator)s” between name and value.")
-                    % {"count": len(bad), "separator": self._separator}
+                words = ngettext(
+                    "%(count)d line lacks the “%(separator)s” between name and value.",
+                    "%(count)d lines lack the “%(separator)s” between name and value.",
+                    len(bad),
                 )
+                raise ValidationError(words % {"count": len(bad), "separator": self._separator})
             pairs = [(name.strip(), given.strip()) for name, _s, given in (x.partition(self._separator) for x in lines)]
         if len(pairs) > _LINES_MAX:
             raise ValidationError(_t("At most %d lines.") % _LINES_MAX)

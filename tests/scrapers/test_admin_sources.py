@@ -318,6 +318,16 @@ def test_polling_fields_cannot_be_changed_by_the_form(editor: Client) -> None:
     assert place.consecutive_failures == 2 and place.last_error
 
 
+def test_an_interval_of_nothing_is_refused_at_its_field_and_an_empty_one_stays(editor: Client) -> None:
+    place = healthy("Well")
+    values = {"name": "Well", "url": place.url, "kind": "feed", "enabled": "on", "pace": "interval"}
+    answer = editor.post(f"{LIST}{place.pk}/change/", {**values, "interval_minutes": "0"})
+    assert answer.context["adminform"].form.errors["interval_minutes"]
+    assert editor.post(f"{LIST}{place.pk}/change/", {**values, "interval_minutes": ""}).status_code == 302
+    place.refresh_from_db()
+    assert (place.pace, place.interval_minutes) == ("interval", 60)
+
+
 def test_deleting_a_source_asks_first_without_listing_its_articles(
     editor: Client, django_assert_max_num_queries: Any
 ) -> None:

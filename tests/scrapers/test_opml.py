@@ -46,6 +46,21 @@ def test_a_broken_file_is_read_as_far_as_it_goes() -> None:
 
 @pytest.mark.anydb
 @pytest.mark.parametrize(
+    ("address", "url", "name"),
+    [
+        ("feed://a.example/rss", "http://a.example/rss", "a.example"),
+        ("feed:https://a.example/rss", "https://a.example/rss", "a.example"),
+        ("feedme", "feedme", "feedme"),
+        ("https://[", "https://[", "https://["),
+    ],
+)
+def test_what_stands_for_an_address_is_taken_as_far_as_it_goes(address: str, url: str, name: str) -> None:
+    found = opml.read(f'<opml><body><outline xmlUrl="{address}"/></body></opml>'.encode())
+    assert [(one.name, one.url) for one in found] == [(name, url)]
+
+
+@pytest.mark.anydb
+@pytest.mark.parametrize(
     ("data", "words"),
     [
         (b"", "no OPML file"),
