@@ -22,12 +22,16 @@ CHUNK = 1_000
 """Rows in one statement that names each: SQLite allows 32,766 parameters. Those of a fire are one JSON parameter."""
 
 # Jobs of others may stand in the same table; theirs have no schedule. Not by a regular expression, which would take as
-# long as all the rest of finding what is due.
+# long as all the rest of finding what is due. The schedule of each due job is looked up by its key, whatever the server
+# believes of tables that a burst has just rewritten: neither a lock nor an offset can be taken out of the inner query.
 JOINED_POSTGRESQL = """
-FROM django_apscheduler_djangojob AS job JOIN scheduling_schedule AS schedule
-  ON schedule.id = CASE WHEN starts_with(job.id, 'schedule-') AND translate(job.id, '0123456789', '') = 'schedule-'
-    AND length(job.id) BETWEEN 10 AND 27 THEN substr(job.id, 10)::bigint END
-WHERE schedule.enabled AND schedule.paused_at IS NULL
+FROM django_apscheduler_djangojob AS job CROSS JOIN LATERAL (
+  SELECT id, version FROM scheduling_schedule
+  WHERE id = CASE WHEN starts_with(job.id, 'schedule-') AND translate(job.id, '0123456789', '') = 'schedule-'
+      AND length(job.id) BETWEEN 10 AND 27 THEN substr(job.id, 10)::bigint END
+    AND enabled AND paused_at IS NULL {each}
+) AS schedule
+WHERE true
 """
 # The plus keeps jobs from being found by their ids, all of them each time: their due times find those that matter.
 JOINED_SQLITE = """
@@ -39,7 +43,7 @@ NEXT = "SELECT job.next_run_time {joined} AND job.next_run_time IS NOT NULL ORDE
 # No lock that a run's foreign key would need to share, so that runs being inserted or ended are in nobody's way.
 DUE = """
 SELECT schedule.id, schedule.version, {due} {joined} AND job.next_run_time <= %s
-ORDER BY job.next_run_time LIMIT %s {lock}
+ORDER BY job.next_run_time LIMIT %s
 """
 MOVE_POSTGRESQL = """
 UPDATE django_apscheduler_djangojob AS job SET next_run_time = move.following
@@ -140,11 +144,10 @@ CLAIMED = {"started_at": "NULL", "instance": "NULL", "claim_token": "''"}
 def due_statement(pattern: str) -> str:
     """Return a statement on due jobs for the database at hand."""
     if connection.vendor == "postgresql":
-        return pattern.format(
-            joined=JOINED_POSTGRESQL, due="job.next_run_time", lock="FOR NO KEY UPDATE OF schedule SKIP LOCKED"
-        )
+        each = "FOR NO KEY UPDATE SKIP LOCKED" if pattern == DUE else "OFFSET 0"
+        return pattern.format(joined=JOINED_POSTGRESQL.format(each=each), due="job.next_run_time")
     # As text, so that Python's module does not convert each (`as_utc` does, and most are the same).
-    return pattern.format(joined=JOINED_SQLITE, due="job.next_run_time || ''", lock="")
+    return pattern.format(joined=JOINED_SQLITE, due="job.next_run_time || ''")
 
 
 @cache
