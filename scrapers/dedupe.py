@@ -16,6 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from django.db import connection
 from rensa import RMinHash
 
 from scrapers.models import Article, ArticleBand
@@ -39,13 +40,16 @@ CANDIDATES = 10
 ROWS_READ = 5000
 """Rows of the table of bands that are read for one batch at most, newest first."""
 
+ROWS_WRITTEN = 2000
+"""Rows of the table of bands that one statement writes."""
+
 Shingles = frozenset[str]
 
 
 def shingles(text: str) -> Shingles:
     """Return the shingles of a text; empty for one that is too short to be compared."""
     found = words(text)
-    runs = frozenset(" ".join(found[at : at + SHINGLE_WORDS]) for at in range(len(found) - SHINGLE_WORDS + 1))
+    runs = frozenset(map(" ".join, zip(*(found[at:] for at in range(SHINGLE_WORDS)), strict=False)))
     return runs if len(runs) >= LEAST_SHINGLES else frozenset()
 
 
@@ -93,13 +97,17 @@ class Copies:
         for value in self._bands.get(article.text, ()):
             self._by_band[value].append(article)
 
-    def write(self, articles: Sequence[Article], now: datetime) -> None:
-        """Store the bands of articles in place of those that they had."""
-        ArticleBand.objects.filter(article__in=[article.pk for article in articles]).delete()
-        ArticleBand.objects.bulk_create(
-            ArticleBand(article=article, value=value, at=now)
-            for article in articles
-            for value in self._bands.get(article.text) or bands(self._of(article.text))
+    def write(self, created: Sequence[Article], changed: Sequence[Article], now: datetime) -> None:
+        """Store the bands of new articles, and those of changed ones in place of the bands that they had."""
+        if changed:
+            ArticleBand.objects.filter(article__in=[article.pk for article in changed]).delete()
+        _insert(
+            [
+                (article.pk, value)
+                for article in (*created, *changed)
+                for value in self._bands.get(article.text) or bands(self._of(article.text))
+            ],
+            now,
         )
 
     def _of(self, text: str) -> Shingles:
@@ -124,6 +132,19 @@ def forget_old(now: datetime) -> int:
     """Remove the bands that are no longer looked at; return how many."""
     removed, _by_model = ArticleBand.objects.filter(at__lt=now - WINDOW).delete()
     return removed
+
+
+def _insert(rows: Sequence[tuple[int, int]], now: datetime) -> None:
+    """Store bands, given as pairs of article and value; a model instance for each would cost more than all the rest."""
+    at = connection.ops.adapt_datetimefield_value(now)
+    with connection.cursor() as cursor:
+        for start in range(0, len(rows), ROWS_WRITTEN):
+            some = rows[start : start + ROWS_WRITTEN]
+            places = ", ".join(["(%s, %s, %s)"] * len(some))
+            cursor.execute(
+                f"INSERT INTO {ArticleBand._meta.db_table} (article_id, value, at) VALUES {places}",
+                [part for article, value in some for part in (article, value, at)],
+            )
 
 
 def _band(number: int, values: Sequence[int]) -> int:

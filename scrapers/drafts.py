@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 
 from django.utils import timezone
 
@@ -114,7 +115,11 @@ class Draft:
 
     def content_hash(self) -> str:
         """Return what equal content has in common; empty without text."""
-        return _hash(" ".join(words(f"{self.title}\n{self.text}"))) if self.text else ""
+        return self._content_hash
+
+    @cached_property
+    def _content_hash(self) -> str:
+        return _hash(" ".join([*words(self.title), *words(self.text)])) if self.text else ""
 
     def title_hash(self) -> str:
         """Return what equal titles have in common; empty for one that says too little."""

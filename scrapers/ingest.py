@@ -115,7 +115,7 @@ class Batch:
         Article.objects.bulk_create([article for article in self.created if article.duplicate_of is None])
         Article.objects.bulk_create([article for article in self.created if article.duplicate_of is not None])
         search.index(self.changed, DEFAULT_DB_ALIAS)
-        self.copies.write([*self.created, *self.changed], self.now)
+        self.copies.write(self.created, self.changed, self.now)
         ArticleVersion.objects.bulk_create(self.versions)
         ArticlePage.objects.bulk_create(
             [_page(article, draft) for article, draft in self.pages],

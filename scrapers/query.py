@@ -53,8 +53,12 @@ class Field(StrEnum):
 
 def looked_at(text: str, most: int) -> list[str]:
     """Return the words of a text that queries look at, `most` at most."""
+    looked = words(text[: FIELD_CHARACTERS * 2])[:most]
+    lengths = [*map(len, looked)]
+    if sum(lengths) <= FIELD_CHARACTERS and max(lengths, default=0) <= WORD_CHARACTERS:
+        return looked
     found, room = [], FIELD_CHARACTERS
-    for word in words(text[: FIELD_CHARACTERS * 2])[:most]:
+    for word in looked:
         room -= len(word[:WORD_CHARACTERS])
         if room < 0:
             break

@@ -162,13 +162,14 @@ def _term(term: Term, using: str) -> str:
 
 def _tsvector(fields: Sequence[Sequence[str]]) -> str:
     """Return the words of an article as the text of a tsvector: each with its places, and its field as a weight."""
-    places: dict[str, list[str]] = {}
+    places: dict[str, str] = {}
     at = 0
     for weight, found in zip("ABC", fields, strict=True):
         for place, word in enumerate(found, start=at + 1):
-            places.setdefault(word, []).append(f"{place}{weight}")
+            before = places.get(word)
+            places[word] = f"{before},{place}{weight}" if before else f"'{word}':{place}{weight}"
         at += len(found) + GAP
-    return " ".join(f"'{word}':{','.join(found)}" for word, found in places.items())
+    return " ".join(places.values())
 
 
 def _spans(text: str, terms: Sequence[Term]) -> list[tuple[int, int]]:

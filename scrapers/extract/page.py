@@ -42,7 +42,8 @@ HTML_PARSER.set_element_class_lookup(
 
 #: Characters of scripts that put no spaces between words; each counts as a word, as word processors have it.
 _IDEOGRAPH = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_IDEOGRAPH}]|[^\s{_IDEOGRAPH}]+")
+#: Any other word is what stands between spaces, from its first letter or digit on.
+_WORD = re.compile(rf"(?![\W_])(?:[{_IDEOGRAPH}]|[^\s{_IDEOGRAPH}]+)")
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def read_plainly(body: bytes, content_type: str, url: str) -> Page:
 
 def count_words(text: str) -> int:
     """Return the number of words; Chinese and Japanese characters count as one each."""
-    return sum(any(map(str.isalnum, word)) for word in _WORD.findall(text))
+    return len(_WORD.findall(text))
 
 
 def _guess_day(metadata: Metadata, tree: HtmlElement, url: str) -> Metadata:
