@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from django.utils import timezone
@@ -15,6 +16,9 @@ from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.ingest import Draft, Outcome, store
 
 MAX_BATCH = 100
+GATHER_SECONDS = 0.5
+"""How long after another a batch is written while more is on its way: twenty articles cost little more than two."""
+_LOOK_SECONDS = 0.02
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -24,11 +28,19 @@ class Together(Generic[Given, Made]):
     """Lets one function in the database thread write many things at once, in batches that form by themselves.
 
     `write` returns for each thing what became of it, or the error that is its own; what it raises befalls them all.
+    While `more` tells that others are on their way, a batch waits for them until `GATHER_SECONDS` after the last one.
     """
 
-    def __init__(self, database: DatabaseThread, write: Callable[[list[Given]], Sequence[Made | Exception]]) -> None:
+    def __init__(
+        self,
+        database: DatabaseThread,
+        write: Callable[[list[Given]], Sequence[Made | Exception]],
+        more: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._database = database
         self._function = write
+        self._more = more
+        self._written_at = float("-inf")
         self._waiting: list[tuple[Given, asyncio.Future[Made]]] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -52,12 +64,14 @@ class Together(Generic[Given, Made]):
 
     async def _write(self) -> None:
         while self._waiting:
+            await self._gather()
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             made: Sequence[Made | Exception]
             try:
                 made = await self._database.run(self._function, [one for one, _future in batch])
             except Exception as error:
                 made = [error] * len(batch)
+            self._written_at = asyncio.get_running_loop().time()
             for (_one, future), found in zip(batch, made, strict=True):
                 if future.done():
                     continue
@@ -66,13 +80,28 @@ class Together(Generic[Given, Made]):
                 else:
                     future.set_result(found)
 
+    async def _gather(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while self._more() and len(self._waiting) < MAX_BATCH and clock() < self._written_at + GATHER_SECONDS:
+            await asyncio.sleep(_LOOK_SECONDS)
+
 
 class Batches:
     """Stores drafts of articles in batches."""
 
     def __init__(self, database: DatabaseThread) -> None:
         self._database = database
-        self._drafts: Together[Draft, Outcome] = Together(database, _store)
+        self._coming = 0
+        self._drafts: Together[Draft, Outcome] = Together(database, _store, more=lambda: self._coming > 0)
+
+    @contextmanager
+    def coming(self) -> Iterator[None]:
+        """Tell, for the block, that an article will soon be there to be stored."""
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
 
     async def store(self, draft: Draft) -> Outcome:
         """Return what became of a draft, when that is committed; raises `CollectError` or the database's error."""

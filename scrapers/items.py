@@ -179,9 +179,10 @@ class Items:
         if progress.plan.javascript:
             body = await self._renderer.render(answer, progress.plan.identity)
             answer = replace(answer, body=body, content_type="text/html; charset=utf-8")
-        page = await self._pool.read(
-            answer.body, answer.content_type, answer.url, wanted=_wanted(item), rules=progress.plan.rules
-        )
+        with self._storage.article_coming():
+            page = await self._pool.read(
+                answer.body, answer.content_type, answer.url, wanted=_wanted(item), rules=progress.plan.rules
+            )
         progress.pages += 1
         for selector in page.unmatched:
             progress.unmatched[selector] += 1

@@ -6,6 +6,7 @@ One object for each run, so that a rehearsal (`scrapers.tryout`) can take its pl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -41,6 +42,10 @@ class Storage:
     async def look_up(self, source: Source, entries: Sequence[Entry], scope: str) -> list[Status]:
         """Return what is known of each entry (`ingest.look_up`)."""
         return await self._database.run(ingest.look_up, source.pk, entries, scope)
+
+    def article_coming(self) -> AbstractContextManager[None]:
+        """Tell, for the block, that an article will soon be there to be stored (`Batches.coming`)."""
+        return self._batches.coming()
 
     async def store(self, draft: Draft) -> Outcome:
         """Return what became of an article, when that is committed; raises `CollectError` or the database's error."""

@@ -21,7 +21,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -52,11 +52,14 @@ WANTED_SECONDS = 2.0
 """How long a process that waits for a lane is remembered."""
 
 _TAKE = """
+WITH free AS MATERIALIZED (
+    SELECT id FROM {lane}
+    WHERE group_id = %(group)s AND number < %(lanes)s AND leased_until <= {now} AND next_slot_at <= {now}
+    ORDER BY number LIMIT %(count)s {skip_locked}
+)
 UPDATE {lane} SET holder = %(holder)s, leased_until = {now} + %(lease)s, wanted_until = 0,
                   next_slot_at = {now} + %(delay)s
-WHERE id = (SELECT id FROM {lane}
-            WHERE group_id = %(group)s AND number < %(lanes)s AND leased_until <= {now} AND next_slot_at <= {now}
-            ORDER BY number LIMIT 1 {skip_locked})
+WHERE id IN (SELECT id FROM free)
   AND leased_until <= {now}
   AND NOT EXISTS (SELECT 1 FROM {lane} AS beyond
                   WHERE beyond.group_id = %(group)s AND beyond.number >= %(lanes)s AND beyond.leased_until > {now})
@@ -70,6 +73,10 @@ _GIVE_BACK = """
 UPDATE {lane} SET holder = '', leased_until = 0, next_slot_at = {greatest}(next_slot_at, {now} - %(ago)s + %(delay)s)
 WHERE id = %(id)s AND holder = %(holder)s
 """
+_GIVE_BACK_IDLE = """
+UPDATE {lane} SET holder = '', leased_until = 0, next_slot_at = {greatest}(next_slot_at, {now})
+WHERE id IN ({ids}) AND holder = %(holder)s
+"""
 _GIVE_BACK_ALL = """
 UPDATE {lane} SET holder = '', leased_until = 0 WHERE holder = %(holder)s
 """
@@ -82,8 +89,8 @@ UPDATE {lane} SET next_slot_at = {greatest}(next_slot_at, {now} + %(seconds)s) W
 """
 
 
-def _execute(statement: str, **values: Any) -> list[tuple[Any, ...]]:
-    """Run one of the statements above and return its rows."""
+def _execute(statement: str, ids: Sequence[int] = (), **values: Any) -> list[tuple[Any, ...]]:
+    """Run one of the statements above and return its rows; `ids` are the lanes that it names."""
     if connection.vendor == "postgresql":
         # The server's clock: the processes may be on several machines.
         words = {"now": "extract(epoch from clock_timestamp())::float8", "skip_locked": "FOR UPDATE SKIP LOCKED"}
@@ -91,6 +98,8 @@ def _execute(statement: str, **values: Any) -> list[tuple[Any, ...]]:
     else:
         words = {"now": "%(now)s", "skip_locked": "", "greatest": "max"}
         values["now"] = time.time()
+    words["ids"] = ", ".join(f"%(id{place})s" for place in range(len(ids)))
+    values |= {f"id{place}": lane for place, lane in enumerate(ids)}
     with connection.cursor() as cursor:
         cursor.execute(statement.format(lane=HostLane._meta.db_table, **words), values)
         return cursor.fetchall() if "RETURNING" in statement else []
@@ -107,11 +116,16 @@ class Lane:
 
 @dataclass
 class GroupLanes:
-    """What this process knows of the lanes of a group; `delays` are those of its hosts, in seconds."""
+    """What this process knows of the lanes of a group; `delays` are those of its hosts, in seconds.
+
+    Of the requests that want a lane (`wanting`) one takes lanes for all of them (`taking`).
+    """
 
     group_id: int
     concurrency: int
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    taking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    wanting: int = 0
     idle: list[Lane] = field(default_factory=list)
     held: dict[int, Lane] = field(default_factory=dict)
     delays: dict[int, float] = field(default_factory=dict)
@@ -212,36 +226,58 @@ class Slots:
         try:
             yield slot
         finally:
-            await self._give_back(slots.lanes, lane, slots.delay, slot.seconds_ago())
+            if slots.one_at_once:
+                await self._give_back(slots.lanes, lane, slots.delay, slot.seconds_ago())
+            else:
+                await self._keep_for_next(slots.lanes, lane)
 
     @asynccontextmanager
     async def _shared_lane(self, slots: HostSlots) -> AsyncIterator[Slot]:
         group = slots.lanes
-        lane = group.idle.pop() if group.idle else await self._take(slots, lanes=group.concurrency)
+        lane = group.idle.pop() if group.idle else await self._any_lane(slots)
         try:
             yield Slot()
         finally:
-            if lane.id not in group.held:
-                logger.warning("The lease of a lane of group %s passed while it was used.", group.group_id)
-            elif lane.wanted:
-                await self._give_back(group, lane)
-                group.not_before = time.monotonic() + 2 * POLL_SECONDS
-            else:
-                lane.idle_since = time.monotonic()
-                group.idle.append(lane)
+            await self._keep_for_next(group, lane)
+
+    async def _any_lane(self, slots: HostSlots) -> Lane:
+        group = slots.lanes
+        group.wanting += 1
+        try:
+            # Those that begin in the same instant are to be counted.
+            await asyncio.sleep(0)
+            async with group.taking:
+                return group.idle.pop() if group.idle else await self._take(slots, lanes=group.concurrency)
+        finally:
+            group.wanting -= 1
+
+    async def _keep_for_next(self, group: GroupLanes, lane: Lane) -> None:
+        """Keep a lane of a group without a delay for the next request, unless another process wants it."""
+        if lane.id not in group.held:
+            logger.warning("The lease of a lane of group %s passed while it was used.", group.group_id)
+        elif lane.wanted:
+            await self._give_back(group, lane)
+            group.not_before = time.monotonic() + 2 * POLL_SECONDS
+        else:
+            lane.idle_since = time.monotonic()
+            group.idle.append(lane)
 
     async def _take(self, slots: HostSlots, lanes: int) -> Lane:
-        """Wait for a free lane whose slot has come, and take it."""
+        """Wait for a free lane whose slot has come, and take it; where all are used, one for each that wants one."""
         group = slots.lanes
         while True:
             await asyncio.sleep(max(0.0, group.not_before - time.monotonic()))
             while lanes == 1 and group.idle:
                 await self._give_back(group, group.idle.pop())
-            values = {"holder": self._holder, "lease": LEASE_SECONDS, "delay": slots.delay}
-            rows = await self._database.run(_execute, _TAKE, group=group.group_id, lanes=lanes, **values)
+            values: dict[str, Any] = {"holder": self._holder, "lease": LEASE_SECONDS, "delay": slots.delay}
+            count = 1 if lanes == 1 else max(1, group.wanting)
+            rows = await self._database.run(_execute, _TAKE, group=group.group_id, lanes=lanes, count=count, **values)
             if rows:
-                lane = group.held[rows[0][0]] = Lane(rows[0][0])
-                return lane
+                now = time.monotonic()
+                taken = [Lane(key, idle_since=now) for (key,) in rows]
+                group.held |= {lane.id: lane for lane in taken}
+                group.idle += taken[1:]
+                return taken[0]
             if lanes > 1 and group.idle:
                 return group.idle.pop()
             wait = await self._wait(group, lanes)
@@ -273,24 +309,33 @@ class Slots:
             if not any(group.held for group in self._groups.values()):
                 continue
             try:
-                values = {"lease": LEASE_SECONDS, "holder": self._holder, "pause": PAUSE_SECONDS}
+                values: dict[str, Any] = {"lease": LEASE_SECONDS, "holder": self._holder, "pause": PAUSE_SECONDS}
                 rows = await self._database.run(_execute, _RENEW, **values)
             except (DatabaseError, InterfaceError) as error:
                 logger.warning("Leases of lanes could not be renewed: %s", error)
                 continue
             wanted = {lane: bool(is_wanted) for lane, is_wanted in rows}
-            for group in self._groups.values():
-                await self._look_after(group, wanted)
+            unused = [lane for group in self._groups.values() for lane in self._unused(group, wanted)]
+            if unused:
+                await self._give_back_idle(unused)
 
-    async def _look_after(self, group: GroupLanes, wanted: dict[int, bool]) -> None:
+    @staticmethod
+    def _unused(group: GroupLanes, wanted: dict[int, bool]) -> list[int]:
+        """Forget the lanes that are idle for long or wanted by others; return them."""
         for lane in group.held.values():
             lane.wanted = wanted.get(lane.id, True)
         now = time.monotonic()
-        for lane in [lane for lane in group.idle if lane.wanted or now - lane.idle_since > IDLE_SECONDS]:
-            # Another task may have taken it while the one before was given back.
-            if lane in group.idle:
-                group.idle.remove(lane)
-                await self._give_back(group, lane)
+        unused = [lane for lane in group.idle if lane.wanted or now - lane.idle_since > IDLE_SECONDS]
+        for lane in unused:
+            group.idle.remove(lane)
+            group.held.pop(lane.id, None)
+        return [lane.id for lane in unused]
+
+    async def _give_back_idle(self, lanes: Sequence[int]) -> None:
+        try:
+            await self._database.run(_execute, _GIVE_BACK_IDLE, ids=lanes, holder=self._holder)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("Lanes could not be given back, their leases will end: %s", error)
 
 
 def create_lanes(host: Host, concurrency: int) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection
 
+from scrapers.batches import Together
 from scrapers.collect import spread
 from scrapers.database import DatabaseThread
 from scrapers.models import ResultStatus, Source
@@ -76,3 +78,33 @@ def test_the_sources_of_one_host_do_not_stand_in_a_row() -> None:
     names = ("a1", "a2", "a3", "b1", "c1", "c2")
     sources = [Source(name=name, url=f"https://{name[0]}.example/{name[1]}") for name in names]
     assert [names[place] for place in spread(sources)] == ["a1", "b1", "c1", "a2", "c2", "a3"]
+
+
+def test_the_first_batch_is_written_at_once_and_the_next_waits_for_what_is_on_its_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batches: list[list[int]] = []
+
+    def write(given: list[int]) -> list[int]:
+        batches.append(given)
+        return given
+
+    async def work() -> None:
+        database = DatabaseThread()
+        coming = 3
+        together: Together[int, int] = Together(database, write, more=lambda: coming > 0)
+
+        async def one(number: int) -> None:
+            nonlocal coming
+            await asyncio.sleep(0.1 * number)
+            coming -= 1
+            assert await together.write(number) == number
+
+        await asyncio.gather(*(one(number) for number in range(3)))
+        await together.write(3)
+        await together.close()
+        await database.close()
+
+    monkeypatch.setattr("scrapers.batches.GATHER_SECONDS", 60.0)
+    asyncio.run(work())
+    assert batches == [[0], [1, 2], [3]]

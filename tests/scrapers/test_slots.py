@@ -102,6 +102,39 @@ def test_without_a_delay_a_request_costs_no_statement_of_its_own(host: Host, mon
     assert len(statements) == 2, "one to take the lane, one to give it back"
 
 
+def test_requests_that_begin_together_take_their_lanes_in_one_statement(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements: list[str] = []
+    original = module._execute
+    monkeypatch.setattr(module, "_execute", lambda sql, **values: statements.append(sql) or original(sql, **values))
+    watch = Watch()
+
+    async def work(slots: Slots, mine: HostSlots) -> None:
+        await asyncio.gather(*(watch.request(slots, mine, 0.05) for _ in range(4)))
+
+    with_slots(host, 0.0, work)
+    assert watch.most == 4
+    assert len(statements) == 2, "one to take all lanes, one to give them back"
+
+
+def test_the_lane_of_robots_txt_serves_the_next_request_where_there_is_no_delay(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements: list[str] = []
+    original = module._execute
+    monkeypatch.setattr(module, "_execute", lambda sql, **values: statements.append(sql) or original(sql, **values))
+    watch = Watch()
+
+    async def work(slots: Slots, mine: HostSlots) -> None:
+        async with slots.request(mine, alone=True):
+            pass
+        await watch.request(slots, mine, 0.0)
+
+    with_slots(host, 0.0, work)
+    assert len(statements) == 2
+
+
 def test_with_a_delay_a_request_costs_two_statements(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     statements: list[str] = []
     original = module._execute
