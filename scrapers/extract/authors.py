@@ -114,9 +114,13 @@ def _shown(elements: Iterable[HtmlElement]) -> list[str]:
 def _bylines(tree: HtmlElement) -> Iterator[list[str]]:
     """Yield the texts of each of the first elements that by their names are bylines: of its links, if it has any."""
     count = 0
+    # The same names stand on many elements.
+    verdicts: dict[str, bool] = {}
     for element in tree.xpath("//body//*[@class or @id or @data-testid]"):
-        names = " ".join(element.get(name) or "" for name in ("class", "id", "data-testid"))
-        if not _BYLINE_NAMES.search(names) or _NOT_A_BYLINE.search(names):
+        names = f"{element.get('class', '')} {element.get('id', '')} {element.get('data-testid', '')}"
+        if names not in verdicts:
+            verdicts[names] = bool(_BYLINE_NAMES.search(names)) and not _NOT_A_BYLINE.search(names)
+        if not verdicts[names]:
             continue
         found = _shown([link for link in element.iter("a") if plain(link.text_content())] or [element])
         if found:

@@ -46,7 +46,7 @@ class Block:
     element: HtmlElement
     text: str
     folded: str
-    links: list[str]
+    links: list[HtmlElement]
 
     @property
     def tag(self) -> str:
@@ -71,7 +71,7 @@ class Block:
 
     @cached_property
     def _words(self) -> list[str]:
-        return [fold(link) for link in self.links]
+        return [fold(link.text_content()) for link in self.links]
 
 
 class Blocks:
@@ -82,11 +82,11 @@ class Blocks:
 
     def __init__(self, tree: HtmlElement) -> None:
         self._found: dict[str, Block] = {}
-        linked: dict[HtmlElement, list[str]] = {}
+        linked: dict[HtmlElement, list[HtmlElement]] = {}
         for link in tree.iter("a"):
             block = _block_of(link)
             if block is not None:
-                linked.setdefault(block, []).append(link.text_content())
+                linked.setdefault(block, []).append(link)
         for block, links in linked.items():
             text = block.text_content()
             # What is longer is made of blocks, each of which is looked at.
@@ -148,4 +148,4 @@ def _is_dangling(line: str, blocks: Blocks) -> bool:
 
 
 def _block_of(element: HtmlElement) -> HtmlElement | None:
-    return next((parent for parent in element.iterancestors() if parent.tag in _BLOCKS), None)
+    return next(element.iterancestors(*_BLOCKS), None)

@@ -109,7 +109,7 @@ def read_page(body: bytes, content_type: str, url: str, wanted: Wanted = Wanted.
             with processor_seconds(TEXT_SECONDS):
                 titles = [metadata.title, *written_titles(tree, head, statements)]
                 stated = statements.article_text("articleBody")
-                text, method = read_text(tree, html, url, titles, stated)
+                text, method = read_text(tree, html, titles, stated)
                 return Page(text, metadata, method)
     except OutOfTime:
         logger.warning("Reading the text of %s took too long.", url)

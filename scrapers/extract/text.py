@@ -14,6 +14,7 @@ from lxml.html import HtmlElement
 from readability import Document as Readability
 from resiliparse.extract.html2text import extract_plain_text
 from trafilatura.readability_lxml import Document as QuickReadability
+from trafilatura.settings import Extractor
 
 from scrapers.extract.lines import Blocks, clean_lines, fold
 
@@ -27,6 +28,8 @@ MORE = 1.15
 """How many times as long another text must be for the slowest extractor to be asked about it."""
 QUOTED_AT_MOST = 0.25
 """The share of a text that may be quotations for them to be part of the story whatever a second extractor says."""
+#: Comments of readers are not the article. An `Extractor` is costly to make: it reads its settings as texts.
+_FAST, _USUAL = (Extractor(comments=False, fast=fast) for fast in (True, False))
 
 
 class Reading:
@@ -58,7 +61,7 @@ class Reading:
         return 2 * (mine & theirs).total() / max(1, mine.total() + theirs.total())
 
 
-def read_text(tree: HtmlElement, html: str, url: str, titles: Iterable[str] = (), stated: str = "") -> tuple[str, str]:
+def read_text(tree: HtmlElement, html: str, titles: Iterable[str] = (), stated: str = "") -> tuple[str, str]:
     """Return the text of a page's article, a paragraph a line, and how it was found; both empty where there is none.
 
     `titles` are the ways the page writes its title, `stated` is the text that it states for machines (articleBody).
@@ -75,9 +78,9 @@ def read_text(tree: HtmlElement, html: str, url: str, titles: Iterable[str] = ()
     def cleaned(method: str, text: str) -> Reading:
         return Reading(method, clean_lines(text, blocks, titles))
 
-    first = cleaned("trafilatura", _trafilatura(tree, url, fast=True))
+    first = cleaned("trafilatura", _trafilatura(tree, fast=True))
     if len(first.whole) < ENOUGH_CHARACTERS:
-        usual = cleaned("trafilatura", _trafilatura(tree, url, fast=False))
+        usual = cleaned("trafilatura", _trafilatura(tree, fast=False))
         first = max(first, usual, key=lambda reading: len(reading.whole))
     if not first.lines:
         return "", ""
@@ -121,9 +124,8 @@ def plain_text(html: str) -> str:
     return text.strip()
 
 
-def _trafilatura(tree: HtmlElement, url: str, *, fast: bool) -> str:
-    # Comments of readers are not the article.
-    return (trafilatura.extract(tree, url=url, include_comments=False, fast=fast) or "").strip()
+def _trafilatura(tree: HtmlElement, *, fast: bool) -> str:
+    return (trafilatura.extract(tree, options=_FAST if fast else _USUAL) or "").strip()
 
 
 def _quick_readability(tree: HtmlElement) -> str:
