@@ -12,9 +12,10 @@ A known item is looked at again only if its source says that it was updated sinc
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 from django.db.models import Q
 from django.utils import timezone
@@ -25,8 +26,19 @@ from scrapers.models import Article, ArticleSource, PassedItem, Tombstone
 from scrapers.models.seen import SEEN_AGAIN
 from scrapers.words import fold
 
+PAIRS_AT_ONCE = 2_000
+"""Pairs of a source and an entry that one look at the database asks for, where it asks for several listings."""
 SAME_TITLE_WITHIN = timedelta(days=7)
 """Two items of a source with the same title and less than this between them are one story; a weekly column is not."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The entries of one listing of a source; `scope` is the key of the run's query."""
+
+    source_id: int
+    entries: Sequence[Entry]
+    scope: str
 
 
 def look_up(source_id: int, entries: Sequence[Entry], scope: str) -> list[Status]:
@@ -34,13 +46,16 @@ def look_up(source_id: int, entries: Sequence[Entry], scope: str) -> list[Status
 
     Articles that other sources brought are linked to this one. `scope` is the key of the run's query.
     """
-    known = Known.of(source_id, entries, scope)
-    statuses, seen = [], set[str]()
-    for entry in entries:
-        names = {entry.key, entry.url} - {""}
-        statuses.append(Status(Outcome.DUPLICATE) if names & seen else known.status(entry))
-        seen |= names
-    known.note()
+    return look_up_all([Listed(source_id, entries, scope)])[0]
+
+
+def look_up_all(listings: Sequence[Listed]) -> list[list[Status]]:
+    """Return for each of several listings what `look_up` does, in the number of queries that one takes."""
+    statuses: list[list[Status]] = []
+    for some in _together(listings):
+        known = Known.of(some)
+        statuses += [one.statuses() for one in known]
+        _note(known)
     return statuses
 
 
@@ -48,7 +63,7 @@ def look_up(source_id: int, entries: Sequence[Entry], scope: str) -> list[Status
 class Known:
     """What the database knows of the entries of one listing; the keys are the hashes of `Entry`."""
 
-    source_id: int
+    listed: Listed
     articles: dict[str, Article]
     by_key: dict[str, ArticleSource]
     by_address: dict[str, ArticleSource]
@@ -59,47 +74,70 @@ class Known:
     now: datetime
 
     def __post_init__(self) -> None:
-        self._links: list[ArticleSource] = []
-        self._passed: list[PassedItem] = []
+        self.source_id = self.listed.source_id
+        self.new_links: list[ArticleSource] = []
+        self.new_passed: list[PassedItem] = []
 
     @classmethod
-    def of(cls, source_id: int, entries: Sequence[Entry], scope: str) -> Known:
+    def of(cls, listings: Sequence[Listed]) -> list[Known]:
         """Look everything up, in a fixed number of queries."""
-        keys = [entry.key for entry in entries]
-        addresses = [entry.address_hash for entry in entries if entry.url]
-        guids = Counter(entry.guid_hash for entry in entries if entry.guid_hash)
+        asked = [_Asked.of(listed) for listed in listings]
+        keys, addresses, guids, titles = (set().union(*(getattr(one, name) for one in asked)) for name in _Asked.NAMES)
+        sources = {listed.source_id for listed in listings}
         articles = {
             found.url_hash: found for found in Article.objects.filter(url_hash__in=addresses).only("url", "url_hash")
         }
         links = list(
-            ArticleSource.objects.filter(source=source_id)
+            ArticleSource.objects.filter(source__in=sources)
             .filter(
                 Q(item_key__in=keys)
                 | Q(address_hash__in=addresses)
-                | Q(guid_hash__in=[guid for guid, count in guids.items() if count == 1])
+                | Q(guid_hash__in=guids)
                 | Q(article__in=[article.pk for article in articles.values()])
             )
             .select_related("article")
             .defer("article__text", "article__summary")
         )
-        passed = PassedItem.objects.filter(source=source_id, scope__in={"", scope})
-        named = Counter(link.guid_hash for link in links)
-        items = list(passed.filter(Q(item_key__in=keys) | Q(address_hash__in=addresses)))
-        return cls(
-            source_id,
-            articles,
-            by_key={link.item_key: link for link in links},
-            by_address={
-                **{link.address_hash: link for link in links if link.address_hash},
-                **{link.article.url_hash: link for link in links},
-            },
-            by_guid={link.guid_hash: link for link in links if link.guid_hash and named[link.guid_hash] == 1},
-            passed={item.address_hash: item for item in items if item.address_hash}
-            | {item.item_key: item for item in items},
-            by_title=by_title([source_id], {entry.title_hash for entry in entries}),
-            deleted=dict(Tombstone.objects.filter(url_hash__in=addresses).values_list("url_hash", "seen_at")),
-            now=timezone.now(),
+        passed = list(
+            PassedItem.objects.filter(
+                source__in=sources, scope__in={"", *(listed.scope for listed in listings)}
+            ).filter(Q(item_key__in=keys) | Q(address_hash__in=addresses))
         )
+        same_titles = by_title(sources, titles)
+        deleted = dict(Tombstone.objects.filter(url_hash__in=addresses).values_list("url_hash", "seen_at"))
+        now = timezone.now()
+        found = []
+        for listed, one in zip(listings, asked, strict=True):
+            mine = [link for link in links if link.source_id == listed.source_id and one.asks_for(link)]
+            named = Counter(link.guid_hash for link in mine)
+            items = [item for item in passed if item.source_id == listed.source_id and one.asks_for_item(item)]
+            found.append(
+                cls(
+                    listed,
+                    articles,
+                    by_key={link.item_key: link for link in mine},
+                    by_address={
+                        **{link.address_hash: link for link in mine if link.address_hash},
+                        **{link.article.url_hash: link for link in mine},
+                    },
+                    by_guid={link.guid_hash: link for link in mine if link.guid_hash and named[link.guid_hash] == 1},
+                    passed={item.address_hash: item for item in items if item.address_hash}
+                    | {item.item_key: item for item in items},
+                    by_title=same_titles,
+                    deleted={key: deleted[key] for key in one.addresses & deleted.keys()},
+                    now=now,
+                )
+            )
+        return found
+
+    def statuses(self) -> list[Status]:
+        """Return the status of each entry; of one that repeats an earlier one, duplicate."""
+        statuses, seen = [], set[str]()
+        for entry in self.listed.entries:
+            names = {entry.key, entry.url} - {""}
+            statuses.append(Status(Outcome.DUPLICATE) if names & seen else self.status(entry))
+            seen |= names
+        return statuses
 
     def status(self, entry: Entry) -> Status:
         """Return what is known of an entry."""
@@ -120,18 +158,6 @@ class Known:
             return Status(Outcome.KNOWN)
         return Status(refresh=link.article_id if link else None)
 
-    def note(self) -> None:
-        """Store which articles of others were seen in this source, which items lead to them, and what it still has."""
-        ArticleSource.objects.bulk_create(self._links, ignore_conflicts=True)
-        if self._links:
-            topics.mark_seen(link.article_id for link in self._links)
-        PassedItem.objects.bulk_create(self._passed, ignore_conflicts=True)
-        before = self.now - SEEN_AGAIN
-        if items := {item.pk for item in self.passed.values() if item.at < before}:
-            PassedItem.objects.filter(pk__in=items).update(at=self.now)
-        if tombs := [key for key, seen in self.deleted.items() if seen is not None and seen < before]:
-            Tombstone.objects.filter(url_hash__in=tombs).update(seen_at=self.now)
-
     def _moved(self, entry: Entry) -> ArticleSource | None:
         """Return the link of the same identifier under another address, if the title says that it is the same story."""
         found = self.by_guid.get(entry.guid_hash) if entry.guid_hash else None
@@ -142,14 +168,82 @@ class Known:
         """Return the status of an item that the source has not brought before."""
         article = self.articles.get(entry.address_hash)
         if article is not None:
-            self._links.append(link_to(article.pk, self.source_id, entry))
+            self.new_links.append(link_to(article.pk, self.source_id, entry))
             return Status(Outcome.DUPLICATE)
         published = entry.item.published or self.now
         same = self.by_title.get((self.source_id, entry.title_hash), [])
         if any(is_near(article, published) for article in same):
-            self._passed.append(_passed(self.source_id, entry))
+            self.new_passed.append(_passed(self.source_id, entry))
             return Status(Outcome.DUPLICATE)
         return Status()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What one listing asks for: the hashes of its entries, identifiers that repeat left out."""
+
+    NAMES: ClassVar[tuple[str, ...]] = ("keys", "addresses", "guids", "titles")
+
+    keys: frozenset[str]
+    addresses: frozenset[str]
+    guids: frozenset[str]
+    titles: frozenset[str]
+    scopes: frozenset[str]
+
+    @classmethod
+    def of(cls, listed: Listed) -> _Asked:
+        entries = listed.entries
+        guids = Counter(entry.guid_hash for entry in entries if entry.guid_hash)
+        return cls(
+            frozenset(entry.key for entry in entries),
+            frozenset(entry.address_hash for entry in entries if entry.url),
+            frozenset(guid for guid, count in guids.items() if count == 1),
+            frozenset(entry.title_hash for entry in entries),
+            frozenset({"", listed.scope}),
+        )
+
+    def asks_for(self, link: ArticleSource) -> bool:
+        """Tell whether a link of the same source was looked for, and not only for the sake of another listing."""
+        return (
+            link.item_key in self.keys
+            or link.address_hash in self.addresses
+            or link.guid_hash in self.guids
+            or link.article.url_hash in self.addresses
+        )
+
+    def asks_for_item(self, item: PassedItem) -> bool:
+        """Tell the same of an item that was passed over."""
+        return item.scope in self.scopes and (item.item_key in self.keys or item.address_hash in self.addresses)
+
+
+def _together(listings: Sequence[Listed]) -> Iterator[list[Listed]]:
+    """Yield listings in groups that are looked up at once: an index is asked for each entry in each of its sources."""
+    group: list[Listed] = []
+    entries = 0
+    for listed in listings:
+        entries += len(listed.entries)
+        if group and (len(group) + 1) * entries > PAIRS_AT_ONCE:
+            yield group
+            group, entries = [], len(listed.entries)
+        group.append(listed)
+    if group:
+        yield group
+
+
+def _note(known: Sequence[Known]) -> None:
+    """Store which articles of others were seen in these sources, which items lead to them, and what they still have."""
+    links = [link for one in known for link in one.new_links]
+    ArticleSource.objects.bulk_create(links, ignore_conflicts=True)
+    if links:
+        topics.mark_seen(link.article_id for link in links)
+    PassedItem.objects.bulk_create([item for one in known for item in one.new_passed], ignore_conflicts=True)
+    now = known[0].now
+    before = now - SEEN_AGAIN
+    if items := {item.pk for one in known for item in one.passed.values() if item.at < before}:
+        PassedItem.objects.filter(pk__in=items).update(at=now)
+    deleted = {key: seen for one in known for key, seen in one.deleted.items()}
+    if tombs := [key for key, seen in deleted.items() if seen is not None and seen < before]:
+        Tombstone.objects.filter(url_hash__in=tombs).update(seen_at=now)
 
 
 def by_title(sources: Iterable[int], titles: set[str]) -> dict[tuple[int, str], list[Article]]:

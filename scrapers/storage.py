@@ -19,7 +19,7 @@ from scrapers.batches import Batches, Together
 from scrapers.database import DatabaseThread
 from scrapers.fetch.failures import CollectError
 from scrapers.ingest import Draft, Entry, Outcome, Status
-from scrapers.known import stored_titles
+from scrapers.known import Listed, look_up_all, stored_titles
 from scrapers.models import Facts, Source, SourceMove, SourceResult
 from scrapers.outage import forgive
 
@@ -30,18 +30,19 @@ class Storage:
     def __init__(self, database: DatabaseThread) -> None:
         self._database = database
         self._batches = Batches(database)
+        self._looked_up: Together[Listed, list[Status]] = Together(database, look_up_all)
         self._begun: Together[Source, None] = Together(database, Source.begin_polls)
         self._ended: Together[Callable[[], None], None] = Together(database, _in_one_transaction)
         self._results: Together[SourceResult, SourceResult] = Together(database, _save)
 
     async def close(self) -> None:
         """Wait until everything is stored."""
-        for writer in (self._begun, self._ended, self._results, self._batches):
+        for writer in (self._looked_up, self._begun, self._ended, self._results, self._batches):
             await writer.close()
 
     async def look_up(self, source: Source, entries: Sequence[Entry], scope: str) -> list[Status]:
-        """Return what is known of each entry (`ingest.look_up`)."""
-        return await self._database.run(ingest.look_up, source.pk, entries, scope)
+        """Return what is known of each entry (`known.look_up`)."""
+        return await self._looked_up.write(Listed(source.pk, entries, scope))
 
     def article_coming(self) -> AbstractContextManager[None]:
         """Tell, for the block, that an article will soon be there to be stored (`Batches.coming`)."""

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from scrapers import dedupe
 from scrapers.ingest import Entry, Outcome, look_up, store
 from scrapers.kinds import Item
+from scrapers.known import Listed, look_up_all, pass_over
 from scrapers.models import Article, ArticleBand, ArticleSource, PassedItem
 from tests.scrapers.articles import draft, instant, make_source, stored
 
@@ -194,6 +196,39 @@ def test_looking_a_listing_up_takes_the_same_number_of_queries_however_long_it_i
         statuses = look_up(source.pk, entries, "")
     assert [status.outcome for status in statuses] == [Outcome.KNOWN] * 50 + [None] * 150
     assert not PassedItem.objects.exists()
+
+
+@pytest.mark.django_db
+def test_listings_that_are_looked_up_together_find_what_each_finds_alone(django_assert_max_num_queries: Any) -> None:
+    one, two, three = (make_source() for _ in range(3))
+    for source, host in ((one, "a"), (two, "b")):
+        # The same identifiers mean other stories in each source; identifier 2 stands for two of the first.
+        for number in range(3):
+            item = Item(str(number), f"http://{host}.example/{number}", f"Story number {number} of outlet {host}")
+            stored(source, item.title, item=item, url=item.url)
+    stored(one, "Another story of outlet a", item=Item("2", "http://a.example/again"), url="http://a.example/again")
+    pass_over(two.pk, Entry.of(Item("passed", "http://b.example/passed")))
+    pass_over(one.pk, Entry.of(Item("asked", "http://a.example/asked")), "scope")
+    items = [
+        Item("0", "http://a.example/0"),
+        Item("1", "http://a.example/moved", "Story number 1 of outlet a"),
+        Item("2", "http://a.example/moved-too", "Story number 2 of outlet a"),
+        Item("x", "http://b.example/1"),
+        Item("passed", "http://b.example/passed"),
+        Item("asked", "http://a.example/asked"),
+        Item("new", "http://c.example/new"),
+    ]
+    entries = [Entry.of(item) for item in items]
+    asked = [Listed(one.pk, entries, ""), Listed(two.pk, entries, "scope"), Listed(three.pk, entries[:2], "")]
+    with transaction.atomic():
+        alone = [look_up(listed.source_id, listed.entries, listed.scope) for listed in asked]
+        links = set(ArticleSource.objects.values_list("source", "article"))
+        transaction.set_rollback(True)
+    with django_assert_max_num_queries(8):
+        assert look_up_all(asked) == alone
+    assert set(ArticleSource.objects.values_list("source", "article")) == links
+    assert [status.outcome for status in alone[0]][:2] == [Outcome.KNOWN] * 2
+    assert [status.outcome for status in alone[1]][3:5] == [Outcome.KNOWN] * 2
 
 
 @pytest.mark.anydb
