@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.admin.utils import model_ngettext
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _t
@@ -32,7 +32,9 @@ class DeleteMixin(_Base):
         sources: list[Source] = list(objs)
         needed = set() if self.has_delete_permission(request) else {self.opts.verbose_name}
         add_rows(sources, request)
-        articles, passed, results = (_counts(model, sources) for model in (ArticleSource, PassedItem, SourceResult))
+        articles, results = (_counts(model.objects.all(), sources) for model in (ArticleSource, SourceResult))
+        # Those of deleted articles are remembered by their tombstones, too.
+        passed = _counts(PassedItem.objects.filter(buried_at=None), sources)
         lines: list[Any] = []
         for source in sources:
             told = _told(articles.get(source.pk, 0), passed.get(source.pk, 0), results.get(source.pk, 0))
@@ -42,8 +44,8 @@ class DeleteMixin(_Base):
         return lines, {model_ngettext(self.opts, len(sources)): len(sources)}, needed, []
 
 
-def _counts(model: type[ArticleSource | PassedItem | SourceResult], sources: Sequence[Source]) -> dict[int, int]:
-    rows = model._default_manager.filter(source__in=sources).order_by().values("source").annotate(number=Count("pk"))
+def _counts(rows: QuerySet[Any], sources: Sequence[Source]) -> dict[int, int]:
+    rows = rows.filter(source__in=sources).order_by().values("source").annotate(number=Count("pk"))
     return dict(rows.values_list("source", "number"))
 
 
@@ -62,8 +64,8 @@ def _told(articles: int, passed: int, results: int) -> list[str]:
         (
             passed,
             ngettext(
-                "%(count)s entry that was left out or whose article was deleted is forgotten.",
-                "%(count)s entries that were left out or whose articles were deleted are forgotten.",
+                "%(count)s entry that was left out is forgotten.",
+                "%(count)s entries that were left out are forgotten.",
                 passed,
             ),
         ),

@@ -203,6 +203,10 @@ def classify(error: BaseException, host: str) -> CollectError:
     if isinstance(error, CollectError):
         return error
     failure = _failure_class(error)
+    by_proxy = isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError)
+    if by_proxy and failure is not FailureClass.ADDRESS_REFUSED:
+        sentence = _t("The proxy does not lead to %(host)s: %(detail)s")
+        return CollectError(failure, sentence % {"host": host, "detail": _detail(error)})
     sentences = {
         FailureClass.DNS: _t("The name %(host)s could not be found."),
         FailureClass.REFUSED: _t("%(host)s refused the connection."),

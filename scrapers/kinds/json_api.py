@@ -14,6 +14,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from jmespath.exceptions import JMESPathError
+from jmespath.functions import Functions
 
 from scrapers.extract.names import clean_names
 from scrapers.extract.times import parse_time
@@ -31,11 +32,19 @@ MAX_ITEMS = 1000
 def validate_jmespath(expression: str) -> None:
     """Accept a JMESPath expression; raises `ValidationError` that says what is wrong with it."""
     try:
-        _compiled(expression)
+        unknown = sorted(_functions(_compiled(expression).parsed) - set(Functions.FUNCTION_TABLE))
     except (JMESPathError, RecursionError) as error:
         why = " ".join(str(error).split())[:200]
         message = _t("“%(expression)s” is no JMESPath expression: %(why)s") % {"expression": expression, "why": why}
         raise ValidationError(message) from error
+    if unknown:
+        raise ValidationError(_t("JMESPath has no function %(name)s().") % {"name": unknown[0]})
+
+
+def _functions(node: Any) -> set[str]:
+    """Return the names of the functions that a parsed expression calls; they are looked up only when it is used."""
+    named = {str(node["value"])} if node["type"] == "function_expression" else set()
+    return named.union(*(_functions(child) for child in node["children"] if isinstance(child, dict)))
 
 
 class PathField(forms.CharField):

@@ -24,6 +24,7 @@ _REFUSED = frozenset(
     | {"if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range", "expect", "te", "upgrade"}
     | {"proxy-authorization", "proxy-connection", "keep-alive", "trailer", "content-encoding", "content-type"}
 )
+_REFERENCE = re.compile(r"(?:[A-Za-z]+ )?env:\w+")
 _PARAMETER_NAME = re.compile(r"[^\s=&#?%]{1,100}")
 _COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _COOKIE_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
@@ -122,7 +123,7 @@ def judge_header(name: str, value: str) -> str:
         raise ValidationError(_t("The header “%s” is not set here.") % name)
     if not value or not all("\x20" <= character < "\x7f" or character >= "\xa0" for character in value):
         raise ValidationError(_t("The value of “%s” is empty or holds control characters.") % name)
-    return value if name.lower() in _HARMLESS else secrets.sealed(value)
+    return value if name.lower() in _HARMLESS else _sealed(value)
 
 
 def judge_cookie(name: str, value: str) -> str:
@@ -131,7 +132,7 @@ def judge_cookie(name: str, value: str) -> str:
         raise ValidationError(_t("“%s” is not the name of a cookie.") % name[:100])
     if not secrets.is_reference(value) and not value.startswith("enc:") and not _COOKIE_VALUE.fullmatch(value):
         raise ValidationError(_t("The value of the cookie “%s” holds characters that cookies cannot have.") % name)
-    return secrets.sealed(value)
+    return _sealed(value)
 
 
 def judge_parameter(name: str, value: str) -> str:
@@ -140,6 +141,13 @@ def judge_parameter(name: str, value: str) -> str:
         raise ValidationError(_t("“%s” is not the name of a parameter.") % name[:100])
     if not value or not value.isprintable():
         raise ValidationError(_t("The value of “%s” is empty or holds control characters.") % name)
+    return _sealed(value)
+
+
+def _sealed(value: str) -> str:
+    """Return a secret as it is stored; raises `ValidationError` for a name of the environment that is not read."""
+    if _REFERENCE.fullmatch(value) and not secrets.is_reference(value):
+        raise ValidationError(_t("Only names that begin with %s are read.") % secrets.ENVIRONMENT_PREFIX)
     return secrets.sealed(value)
 
 

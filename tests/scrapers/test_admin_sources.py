@@ -340,7 +340,7 @@ def test_deleting_a_source_asks_first_without_listing_its_articles(
         page = editor.get(f"{LIST}{place.pk}/delete/").content.decode()
     assert "Story 7" not in page
     assert "20 articles that were seen in it stay." in page
-    assert "1 entry that was left out or whose article was deleted is forgotten." in page
+    assert "1 entry that was left out is forgotten." in page
     assert "polled by these schedules: Every morning." in page
     assert editor.post(f"{LIST}{place.pk}/delete/", {"post": "yes"}).status_code == 302
     assert not Source.objects.exists() and Article.objects.count() == 20

@@ -41,6 +41,17 @@ ERRORS: list[tuple[BaseException, FailureClass, str]] = [
     (ConnectionResetError(104, "reset"), FailureClass.CONNECTION, "reset"),
     (aiohttp.ClientResponseError(REQUEST, (), message="no HTTP"), FailureClass.BAD_ANSWER, "no HTTP"),
     (aiohttp.InvalidURL("http://"), FailureClass.BAD_ADDRESS, "cannot be used"),
+    (
+        aiohttp.ClientProxyConnectionError(KEY, ConnectionRefusedError(111, "no")),
+        FailureClass.REFUSED,
+        "The proxy does not lead to h.example",
+    ),
+    (
+        aiohttp.ClientProxyConnectionError(KEY, AddressRefused("10.0.0.1")),
+        FailureClass.ADDRESS_REFUSED,
+        "NEWSS_ALLOW_NETWORKS",
+    ),
+    (aiohttp.ClientHttpProxyError(REQUEST, (), message="Login needed"), FailureClass.BAD_ANSWER, "The proxy does not"),
     (ZeroDivisionError("oops"), FailureClass.INTERNAL, "oops"),
 ]
 

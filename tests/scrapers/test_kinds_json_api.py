@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scrapers.fetch.answers import Answer
 from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.kinds import registry
-from scrapers.kinds.json_api import read_json
+from scrapers.kinds.json_api import read_json, validate_jmespath
 from scrapers.models import Source
 from tests.scrapers.test_collect import page
 
@@ -123,3 +123,10 @@ def test_the_pages_of_an_api_are_collected(serve: Any, collect_news: Any) -> Non
     assert (result.new, result.failure_class) == (6, "")
     asked = [path for path in server.paths() if path.startswith("/api")]
     assert asked == [f"/api?page={number}" for number in (1, 2, 3, 4)]
+
+
+@pytest.mark.anydb
+def test_a_function_that_jmespath_does_not_have_is_refused_when_it_is_typed() -> None:
+    validate_jmespath("data[?contains(title, 'a')] | sort_by(@, &to_string(date))[].{a: length(b)}")
+    with pytest.raises(ValidationError, match="no function nofn"):
+        validate_jmespath("data[?starts_with(nofn(title), 'a')]")
