@@ -41,7 +41,7 @@ class Crontab:
 
     def lines(self, text: str) -> Iterator[Line]:
         """Yield what becomes of each line that is a job, and of what cannot be read."""
-        for number, raw in enumerate(text.splitlines(), start=1):
+        for number, raw in enumerate(text.split("\n"), start=1):
             stripped = raw.strip()
             if not stripped or stripped.startswith("#"):
                 continue
@@ -58,9 +58,11 @@ class Crontab:
     def _values(self, text: str, number: int, notes: list[str]) -> dict[str, object]:
         expression, rest = _split_expression(text)
         if self.system:
-            user, _blank, rest = rest.partition(" ") if " " in rest else rest.partition("\t")
-            if not rest.strip():
+            # Debian's own /etc/crontab parts the two by a tab.
+            user, *rests = rest.split(maxsplit=1)
+            if not rests:
                 raise Refused(_("a line of a system crontab names a user before the command"))
+            rest = rests[0]
             if user != self.user:
                 notes.append(
                     _("ran as %(user)s; here it runs as %(me)s, the scheduler's user") % {"user": user, "me": self.user}

@@ -106,12 +106,21 @@ def test_a_users_crontab_becomes_schedules_of_commands() -> None:
 
 
 @pytest.mark.anydb
-def test_a_system_crontab_names_users() -> None:
+@pytest.mark.parametrize("blank", ["\t", "    ", " \t"])
+def test_a_system_crontab_names_users(blank: str) -> None:
     crontab = Crontab("crontab", "UTC", system=True, user="news")
-    lines = list(crontab.lines("17 * * * *\troot    cd / && run-parts --report /etc/cron.hourly\n* * * * * news\n"))
+    text = f"17 *\t* * *\troot{blank}cd / && run-parts --report /etc/cron.hourly\n* * * * * news\n"
+    lines = list(crontab.lines(text))
     assert lines[0].values["parameters"]["command"] == "cd / && run-parts --report /etc/cron.hourly"
     assert "ran as root" in lines[0].notes[0]
     assert "names a user" in lines[1].refused
+
+
+@pytest.mark.anydb
+def test_only_a_line_break_ends_a_line_of_a_crontab() -> None:
+    crontab = Crontab("crontab", "UTC")
+    lines = list(crontab.lines("* * * * * echo a\u2028b\x0cc\r\n@daily /bin/true\r\n"))
+    assert [line.values["parameters"]["command"] for line in lines] == ["echo a\u2028b\x0cc", "/bin/true"]
 
 
 @pytest.mark.anydb
