@@ -91,10 +91,15 @@ class BorrowingForm(_ModelForm):
         return data
 
     def _update_errors(self, errors: ValidationError) -> None:
-        """Show what the model says of a field that is not on this form above the form."""
+        """Show what the model says of a field that is not on this form above the form.
+
+        Of one whose value could not be read it has seen nothing, so it has nothing to say.
+        """
         if hasattr(errors, "error_dict"):
             known: dict[str, list[ValidationError]] = {}
             for name, messages in errors.error_dict.items():
+                if name in self.fields and name in self.errors:
+                    continue
                 if name in self.fields or self.says_above(name):
                     known.setdefault(name if name in self.fields else NON_FIELD_ERRORS, []).extend(messages)
             errors = ValidationError(known)

@@ -14,6 +14,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from unfold import widgets
 
+from scheduling.triggers.fields import LONGEST_INTERVAL
+
 UNITS: list[tuple[int, str | Promise]] = [
     (1, _("seconds")),
     (60, _("minutes")),
@@ -73,7 +75,12 @@ class SpanField(forms.MultiValueField):
             if self.required:
                 raise forms.ValidationError(self.error_messages["required"], code="required")
             return None
-        return int(data_list[0]) * int(data_list[1] or 1)
+        seconds = int(data_list[0]) * int(data_list[1] or 1)
+        if seconds > LONGEST_INTERVAL:
+            raise forms.ValidationError(
+                _("Give at most %(days)d days."), code="max_value", params={"days": LONGEST_INTERVAL // 86_400}
+            )
+        return seconds
 
 
 class TextAsJSONField(forms.CharField):

@@ -22,6 +22,7 @@ from scheduling import audit
 from scheduling.models.choices import Cause, RunStatus
 from scheduling.models.run import Run
 from scheduling.triggers.base import SMALLEST_STEP
+from scheduling.triggers.fields import out_of_years
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -146,6 +147,9 @@ class Backfill(models.Model):
             raise ValidationError({"schedule": problem})
         if self.schedule.trigger() is None:
             raise ValidationError({"schedule": gettext("This schedule is run by hand only; it has no due times.")})
+        for name in ("window_start", "window_end"):
+            if problem := out_of_years(getattr(self, name)):
+                raise ValidationError({name: problem})
         if self.window_end <= self.window_start:
             raise ValidationError({"window_end": gettext("The end must be after the start.")})
         now = timezone.now()

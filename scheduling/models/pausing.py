@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from scheduling import audit
 from scheduling.models.state import Pause, ScheduleState, pause_words
+from scheduling.triggers.fields import out_of_years
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -55,9 +56,11 @@ class Pausable(models.Model):
         """Let no due time of this schedule become a run until it is resumed, by a person or at `until`.
 
         A schedule that is paused already stays so from when it was, with the new reason and end. Runs go on, and can
-        still be started by hand. Raises `ValidationError` for an end that is not in the future.
+        still be started by hand. Raises `ValidationError` for an end that is not in the future, or too far in it.
         """
         at = at or now()
+        if problem := out_of_years(until):
+            raise ValidationError({"until": problem})
         if until is not None and until <= at:
             raise ValidationError({"until": gettext("The end of the pause must be in the future.")})
         with transaction.atomic():

@@ -31,6 +31,17 @@ __all__ = ["JOB_ID_PREFIX", "Schedule", "ScheduleChange", "default_zone", "valid
 
 JOB_ID_PREFIX = "schedule-"
 
+FROM_ONE = (
+    "max_runs",
+    "queue_limit",
+    "catch_up_limit",
+    "retry_delay_seconds",
+    "time_limit_seconds",
+    "memory_limit_mb",
+    "pause_after_failures",
+)
+"""The numbers that are at least one, if they are given."""
+
 
 class Schedule(Timed, Pausable):
     """What to run (a registered job and its parameters), when (a trigger in a zone) and how (an executor)."""
@@ -219,6 +230,14 @@ class Schedule(Timed, Pausable):
         errors = self.trigger_fields().errors()
         if not errors and (never := self.trigger_fields().never_fires(now())) and self._due_times_are_new():
             errors = never
+        for name in FROM_ONE:
+            value = getattr(self, name)
+            if isinstance(value, int) and value < 1:
+                errors[name] = [ValidationError(gettext("Give a whole number from 1."), code="min_value")]
+        first, longest = self.retry_delay_seconds, self.retry_delay_max_seconds
+        if isinstance(first, int) and isinstance(longest, int) and longest < first:
+            message = gettext("The longest delay cannot be shorter than the first.")
+            errors["retry_delay_max_seconds"] = [ValidationError(message, code="min_value")]
         if self.memory_limit_mb and self.executor == ExecutorAlias.THREADS:
             message = gettext("A thread's memory cannot be limited; choose the executor “child process”, or no limit.")
             errors.setdefault("memory_limit_mb", []).append(ValidationError(message))

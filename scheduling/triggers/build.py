@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from scheduling.triggers.base import FARTHEST, ScheduleTrigger
 from scheduling.triggers.blackout import BlackoutTrigger
 from scheduling.triggers.combined import AllOfTrigger, AnyOfTrigger
-from scheduling.triggers.fields import Errors, PlainFields, TriggerKind, read_date, read_time
+from scheduling.triggers.fields import Errors, PlainFields, TriggerKind, out_of_years, read_date, read_time
 from scheduling.triggers.words import all_of_words, any_of_words, blackout_words
 
 MOST_PARTS = 10
@@ -118,6 +118,9 @@ class TriggerFields:
                 read()
             except ValidationError as error:
                 errors[name] = error.error_list
+        for name, moment in (("start_at", self.start), ("end_at", self.end)):
+            if problem := out_of_years(moment):
+                errors[name] = [ValidationError(problem, code="year")]
         if self.start and self.end and self.end <= self.start:
             errors["end_at"] = [ValidationError(gettext("The end must be after the start."), code="end")]
         return errors

@@ -48,6 +48,9 @@ PLAIN_KINDS = (TriggerKind.CRONTAB, TriggerKind.INTERVAL, TriggerKind.DATE, Trig
 LONGEST_INTERVAL = 2_147_483_647
 """The most seconds of an interval: what the column of a schedule holds."""
 
+YEARS = range(1970, 9000)
+"""The years of moments: beyond them a zone's offset may lead out of every calendar (and out of Python's)."""
+
 LARGEST_COUNT = 32_767
 """The largest number of calendar units: what the column of a schedule holds."""
 
@@ -122,7 +125,7 @@ class PlainFields:
         }
         needed = required.get(TriggerKind(self.kind), {})
         errors: Errors = {
-            name: [ValidationError(message, code="required")]
+            name: [ValidationError(message, code="incomplete")]
             for name, message in needed.items()
             if getattr(self, name) in (None, "", 0)
         }
@@ -131,6 +134,12 @@ class PlainFields:
                 validate_crontab(self.crontab)
             except ValidationError as error:
                 errors["crontab"] = [error]
+        # SQLite would store it, and no calendar holds its due times.
+        if self.kind == TriggerKind.INTERVAL and (self.interval_seconds or 0) > LONGEST_INTERVAL:
+            message = gettext("The interval can be at most %(largest)d seconds.") % {"largest": LONGEST_INTERVAL}
+            errors["interval_seconds"] = [ValidationError(message, code="max_value")]
+        if self.kind == TriggerKind.DATE and (problem := out_of_years(self.run_at)):
+            errors["run_at"] = [ValidationError(problem, code="year")]
         return errors
 
     def trigger(self, zone: str, anchor: datetime, **window: datetime | None) -> ScheduleTrigger:
@@ -181,6 +190,13 @@ PLAIN_NAMES = tuple(field.name for field in fields(PlainFields) if field.name !=
 """The names of the fields, as of a schedule's columns."""
 
 
+def out_of_years(moment: datetime | None) -> str:
+    """Return in words that a moment lies outside `YEARS`; empty for one within, and for none."""
+    if moment is None or moment.year in YEARS:
+        return ""
+    return gettext("Give a year from %(first)d to %(last)d.") % {"first": YEARS[0], "last": YEARS[-1]}
+
+
 def read_time(value: Any) -> time:
     """Return a time of day from text like 06:30. Raises `ValueError` for anything else."""
     return _parsed(parse_time, value, gettext("write a time of day like 06:30 (midnight is 00:00)."))
@@ -194,6 +210,8 @@ def read_date(value: Any) -> date:
 def _read_moment(value: Any) -> datetime:
     """Return a moment, rounded up to a whole second, so that parts can be due at the same time."""
     moment = _parsed(parse_datetime, value, gettext("write a date and time like 2026-12-24 06:30."))
+    if problem := out_of_years(moment):
+        raise ValueError(problem)
     return moment.replace(microsecond=0) + timedelta(seconds=1 if moment.microsecond else 0)
 
 

@@ -226,6 +226,17 @@ def test_an_interval_is_typed_in_units(admin_client: Client) -> None:
     assert '<option value="60" selected>' in page
 
 
+@pytest.mark.parametrize("field", ["interval_seconds", "time_limit_seconds", "misfire_grace_time"])
+@pytest.mark.parametrize("count", ["24856", "9" * 30])
+def test_a_span_that_cannot_be_stored_is_refused_at_its_field_as_it_was_typed(
+    admin_client: Client, field: str, count: str
+) -> None:
+    data = form_of(trigger_kind="interval", interval_seconds_count="15")
+    answer = admin_client.post(ADD, {**data, f"{field}_count": count, f"{field}_unit": "86400"})
+    assert errors(answer) == {field: ["Give at most 24855 days."]}
+    assert f'value="{count}"' in answer.content.decode()
+
+
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
 def test_times_are_typed_and_shown_in_the_schedules_zone_wherever_the_viewer_is(
     admin_client: Client, zone: str

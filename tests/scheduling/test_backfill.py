@@ -213,6 +213,8 @@ def test_what_makes_no_sense_is_refused_at_its_field(hourly: Schedule, monkeypat
     future = timezone.now() + HOUR
     for values, field, message in (
         ({"window_end": START}, "window_end", "The end must be after the start."),
+        ({"window_start": datetime(1, 1, 1, tzinfo=UTC)}, "window_start", "Give a year from 1970 to 8999."),
+        ({"window_end": datetime(9999, 12, 31, tzinfo=UTC)}, "window_end", "Give a year from 1970 to 8999."),
         (
             {"window_start": future, "window_end": future + HOUR},
             "window_start",

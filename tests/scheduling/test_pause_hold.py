@@ -38,6 +38,13 @@ def test_a_pause_says_by_whom_why_and_until_when() -> None:
     assert list(Schedule.objects.paused(timezone.now())) == [schedule]
 
 
+def test_a_pause_until_the_end_of_the_calendar_is_refused() -> None:
+    schedule = factories.schedule()
+    with pytest.raises(ValidationError, match="Give a year"):
+        schedule.pause(until=datetime(9999, 12, 31, 23, 59, tzinfo=UTC))
+    assert not schedule.is_paused()
+
+
 def test_a_pause_that_would_end_in_the_past_is_refused_at_its_field() -> None:
     with pytest.raises(ValidationError) as refused:
         factories.schedule().pause(until=AT, at=AT)

@@ -305,6 +305,30 @@ NEVER = "This leaves no due time in the next 5 years."
             ["timezone"],
             ["There is no time zone “Mars/Olympus”; write it like Europe/Berlin."],
         ),
+        *(
+            (values, [field], ["Give a year from 1970 to 8999."])
+            for field, values in (
+                ("run_at", {"trigger_kind": "date", "run_at": datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)}),
+                ("start_at", {"interval_seconds": 60, "start_at": datetime(1, 1, 1, tzinfo=UTC)}),
+                ("end_at", {"interval_seconds": 60, "end_at": datetime(9999, 12, 31, tzinfo=UTC)}),
+            )
+        ),
+        (
+            {"trigger_kind": "any_of", "parts": [HOURLY, {"kind": "date", "run_at": "9999-12-31 23:59:59.5"}]},
+            ["parts"],
+            [
+                "Trigger 2: The date and time cannot be “9999-12-31 23:59:59.5”: Give a year from 1970 to 8999.",
+            ],
+        ),
+        *(
+            ({"interval_seconds": 60, name: 0}, [name], ["Give a whole number from 1."])
+            for name in ("queue_limit", "catch_up_limit", "max_runs", "memory_limit_mb", "pause_after_failures")
+        ),
+        (
+            {"interval_seconds": 60, "retry_delay_seconds": 60, "retry_delay_max_seconds": 59},
+            ["retry_delay_max_seconds"],
+            ["The longest delay cannot be shorter than the first."],
+        ),
         ({"trigger_kind": "moon"}, ["trigger_kind"], ["Value 'moon' is not a valid choice."]),
     ],
 )
@@ -332,6 +356,14 @@ def test_what_is_wrong_is_said_in_words_at_its_field(
 def test_what_makes_sense_is_accepted(values: dict[str, Any]) -> None:
     with time_machine.travel(NOW, tick=False):
         make(**values).full_clean()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("seconds", [2**31, 10**15, 10**30])
+def test_an_interval_that_no_calendar_holds_is_refused_at_its_field(seconds: int) -> None:
+    assert (
+        "The interval can be at most 2147483647 seconds." in refused(make(interval_seconds=seconds))["interval_seconds"]
+    )
 
 
 @pytest.mark.django_db
