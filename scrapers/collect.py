@@ -146,9 +146,16 @@ class Collection:
                 status = ResultStatus.CANCELLED
             except CollectError as failure:
                 error = failure
-            except Exception:
-                logger.exception("Collecting from %s failed for a reason of our own.", source)
+            except Exception as problem:
                 error = CollectError(FailureClass.INTERNAL, _t("Internal error; the log tells more."))
+                error.__cause__ = problem
+            if error is not None and error.failure is FailureClass.INTERNAL:
+                if await self._storage.is_gone(source):
+                    self._context.log(_t("%s was deleted while it was read.") % source, logging.WARNING)
+                    error, status = None, ResultStatus.CANCELLED
+                elif error.__cause__ is not None:
+                    cause = error.__cause__
+                    logger.error("Collecting from %s failed for a reason of our own.", source, exc_info=cause)
             if error is not None:
                 status = ResultStatus.FAILED
                 await self._note_failure(source, error)

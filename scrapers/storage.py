@@ -85,6 +85,10 @@ class Storage:
         """Take back the failures of the network that were just counted or are about to be (`outage.forgive`)."""
         await self._ended.write(_forgive)
 
+    async def is_gone(self, source: Source) -> bool:
+        """Tell whether somebody has deleted a source meanwhile."""
+        return not await self._database.run(Source.objects.filter(pk=source.pk).exists)
+
     async def hold_off(self, source: Source, pause: timedelta) -> None:
         """Leave a source alone for a while (`Source.hold_off`)."""
         await self._database.run(source.hold_off, pause)

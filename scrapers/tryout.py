@@ -104,6 +104,10 @@ class Rehearsal(Storage):
     async def forgive(self) -> None:
         """Note nothing."""
 
+    async def is_gone(self, source: Source) -> bool:
+        """Mind nothing: it may never have been stored."""
+        return False
+
     async def hold_off(self, source: Source, pause: timedelta) -> None:
         """Note nothing."""
 

@@ -405,14 +405,22 @@ def test_a_time_in_the_far_future_is_not_believed(serve: Any, collect_news: Any)
     assert Article.objects.get().published_at is None
 
 
-def test_a_source_that_is_deleted_while_it_is_polled_harms_nobody(serve: Any, collect_news: Any) -> None:
+@pytest.mark.parametrize("items", [(), ("/1", "/2"), ("/1", "/missing"), ("/missing",)])
+def test_a_source_that_is_deleted_while_it_is_polled_harms_nobody(
+    items: tuple[str, ...], serve: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     server = serve()
-    server.answer("/feed", feed())
+    server.answer("/feed", feed(*(item(path, guid=path) for path in items)))
+    for path in ("/1", "/2"):
+        server.answer(path, page("A story", f"About {path}."))
     source = add(server)
     context = running_context()
     from scrapers import collect as module
     from scrapers.query import Query
 
     Source.objects.all().delete()
-    results = module.collect(context, [source], Query())
-    assert (results[0].source, results[0].source_name) == (None, "Small")
+    result = module.collect(context, [source], Query())[0]
+    assert (result.source, result.source_name) == (None, "Small")
+    # What could not be linked to it was not stored; that it is gone is no fault of ours.
+    assert result.status == (ResultStatus.CANCELLED if items else ResultStatus.OK), result.error
+    assert "Traceback" not in caplog.text and not Article.objects.exists()
