@@ -20,9 +20,10 @@ from django.utils.translation import gettext_lazy as _
 from scrapers import query as queries
 from scrapers.admin import show
 from scrapers.admin.article_filters import FILTERS
+from scrapers.admin.article_page import PageMixin
 from scrapers.admin.base import AheadAdmin
 from scrapers.export import FORMATS, streamed
-from scrapers.models import Article, ArticleSource, Source
+from scrapers.models import Article, ArticlePage, ArticleSource, Source
 from scrapers.models.article import ArticleQuerySet
 from scrapers.search import highlight
 
@@ -44,7 +45,7 @@ def export_links(filters: str) -> list[tuple[str, str]]:
 
 
 @admin.register(Article)
-class ArticleAdmin(AheadAdmin):
+class ArticleAdmin(PageMixin, AheadAdmin):
     """Articles, read only."""
 
     list_display = ("reading", "published")
@@ -150,6 +151,7 @@ class ArticleAdmin(AheadAdmin):
                 "title": article.title,
                 "subtitle": None,
                 "copies": article.copies.only("title").order_by("pk")[:COPIES_SHOWN],
+                "kept_page": ArticlePage.objects.filter(article=article).exists(),
                 "versions": article.versions.all()[:VERSIONS_SHOWN],
                 "seen_in": ArticleSource.objects.filter(article=article).select_related("source").order_by("pk"),
                 # The outlet's server learns who reads only when the reader asks for the image.

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from scheduling.admin.paging import COUNTED_AHEAD, AheadPaginator
 from scheduling.models import Tag
-from scrapers.models import Article, ArticleSource, Host, ResultStatus, Source, SourceResult, url_hash
+from scrapers.models import Article, ArticlePage, ArticleSource, Host, ResultStatus, Source, SourceResult, url_hash
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -281,3 +281,31 @@ def test_results_are_listed_with_reason_and_run(reader: Client, django_assert_ma
     Source.objects.all().delete()
     page = reader.get(f"/admin/scrapers/sourceresult/{one.pk}/change/").content.decode()
     assert one.run.get_absolute_url() in page and "(deleted)" in page
+
+
+DANGEROUS = (
+    "<html><head><title>T</title><style>p{}</style></head><body onload=alert(1)><h1 style='x'>Flöte</h1>"
+    "<script>alert(2)</script><a href='javascript:alert(3)'>link</a><img src=x onerror=alert(4)>"
+    "<svg onload=alert(5)><p>in a picture</p></svg><p>Words.<iframe src='https://evil.example'></iframe></body></html>"
+)
+
+
+def test_a_kept_page_is_shown_cleaned_and_handed_out_as_it_came(reader: Client, client: Client) -> None:
+    kept, other = article("Kept"), article("Other")
+    body = DANGEROUS.encode("latin-1")
+    ArticlePage.objects.create(
+        article=kept, body=ArticlePage.compress(body), content_type="text/html; charset=iso-8859-1"
+    )
+    address = f"{LIST}{kept.pk}/page/"
+    assert address in reader.get(f"{LIST}{kept.pk}/change/").content.decode()
+    shown = reader.get(address).content.decode().partition('<div class="scrapers-article"')[2]
+    assert "<h1>Flöte</h1>" in shown and "Words." in shown
+    for word in ("alert", "style", "javascript", "<img", "iframe", "evil"):
+        assert word not in shown.partition("</div>")[0]
+    answer = reader.get(f"{address}?file")
+    assert answer.content == body and answer["Content-Type"] == "application/octet-stream"
+    assert "attachment" in answer["Content-Disposition"] and answer["X-Content-Type-Options"] == "nosniff"
+    assert f"{LIST}{other.pk}/page/" not in reader.get(f"{LIST}{other.pk}/change/").content.decode()
+    assert reader.get(f"{LIST}{other.pk}/page/").status_code == 404
+    client.force_login(factories.user())
+    assert client.get(address).status_code == 403
