@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from scheduling.admin.deleting import DeletingMixin
 from scheduling.admin.schedules import ScheduleAdmin
 from scheduling.models import Schedule
 from scrapers import transfer
@@ -47,7 +48,7 @@ class PermissionsField(ModelMultipleChoiceField):  # type: ignore[type-arg]
         return f"{permission.content_type.app_labeled_name} | {words}"
 
 
-class PermissionsAdmin(ModelAdmin):  # type: ignore[misc]
+class PermissionsAdmin(DeletingMixin, ModelAdmin):  # type: ignore[misc]
     """What has permissions: its form names them in the language of the page."""
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:

@@ -19,6 +19,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import localize
 from django.utils.translation import gettext as _
 
 from scheduling import display, figures, lanes, overview
@@ -179,7 +180,7 @@ def _pieces(
         if count:
             height = CHART_HEIGHT * count / highest
             top -= height
-            title = f"{label}: {name}, {count}"
+            title = f"{label}: {name}, {localize(count)}"
             pieces.append({"y": round(top, 1), "height": round(height, 1), "colour": number, "title": title})
     return pieces
 
@@ -190,10 +191,10 @@ def _figures(now: datetime, *, runs: bool, sources: bool, articles: bool) -> Any
         counts, before = figures.run_counts(today), figures.run_counts(today.day_before)
         percent = counts.percent_succeeded
         words = [] if percent is None else [_("%d %% succeeded") % percent]
-        words += [_("%d partial") % counts.partial] if counts.partial else []
+        words += [_("%s partial") % localize(counts.partial)] if counts.partial else []
         yield Figure(
             title=_("Runs today"),
-            value=str(counts.total),
+            value=localize(counts.total),
             detail=", ".join(words),
             change=_change(counts.total - before.total),
             is_better=None,
@@ -203,7 +204,7 @@ def _figures(now: datetime, *, runs: bool, sources: bool, articles: bool) -> Any
         count, earlier = _new_articles(today), _new_articles(today.day_before)
         yield Figure(
             title=_("New articles today"),
-            value=str(count),
+            value=localize(count),
             detail="",
             change=_change(count - earlier),
             is_better=None if count == earlier else count > earlier,
@@ -214,9 +215,9 @@ def _figures(now: datetime, *, runs: bool, sources: bool, articles: bool) -> Any
         failed_before = _failing_yesterday(now)
         yield Figure(
             title=_("Sources healthy"),
-            value=_("%(healthy)d of %(all)d") % {"healthy": healthy, "all": healthy + failing},
-            detail=_("%d failing") % failing if failing else "",
-            change=_("%+d failing against yesterday by now") % (failing - failed_before)
+            value=_("%(healthy)s of %(all)s") % {"healthy": localize(healthy), "all": localize(healthy + failing)},
+            detail=_("%s failing") % localize(failing) if failing else "",
+            change=_("%s failing against yesterday by now") % _signed(failing - failed_before)
             if failing != failed_before
             else _("as yesterday by now"),
             is_better=None if failing == failed_before else failing < failed_before,
@@ -238,7 +239,12 @@ def _figures(now: datetime, *, runs: bool, sources: bool, articles: bool) -> Any
 def _change(difference: int) -> str:
     if not difference:
         return _("as yesterday by now")
-    return _("%+d against yesterday by now") % difference
+    return _("%s against yesterday by now") % _signed(difference)
+
+
+def _signed(difference: int) -> str:
+    """Return a difference with its sign and separators."""
+    return f"{'+' if difference > 0 else '-'}{localize(abs(difference))}"
 
 
 def _failing_yesterday(now: datetime) -> int:
@@ -250,7 +256,7 @@ def _failing_yesterday(now: datetime) -> int:
     if kept is None:
         before = SourceResult.objects.filter(source=OuterRef("pk"), started_at__lt=now - timedelta(days=1))
         last = before.order_by("-started_at", "-id").values("status")[:1]
-        polled = Source.objects.filter(enabled=True, paused_at__isnull=True).annotate(last=Subquery(last))
+        polled = Source.objects.pollable().annotate(last=Subquery(last))
         kept = polled.filter(last=ResultStatus.FAILED).count()
         cache.set(FAILING_YESTERDAY, kept, FAILING_KEPT_SECONDS)
     return kept

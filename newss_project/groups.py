@@ -32,7 +32,7 @@ EDIT = Q(
     codename__regex="^(add|change|delete)_",
 ) | Q(
     content_type__app_label="scrapers",
-    content_type__model__in=["source", "topic", "settingslayer"],
+    content_type__model__in=["source", "topic", "settingslevel"],
     codename__regex="^(add|change|delete)_",
 )
 ALL = Q(content_type__app_label__in=[*APPS, "django_apscheduler"]) | Q(

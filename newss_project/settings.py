@@ -140,6 +140,7 @@ LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_I18N = True
+USE_THOUSAND_SEPARATOR = True
 USE_TZ = True
 LOCALE_PATHS = [BASE_DIR / "newss_project" / "locale"]
 

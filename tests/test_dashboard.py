@@ -323,3 +323,17 @@ def test_the_live_parts_are_for_those_who_may_see_the_page(client: Client, part:
     assert client.get(f"/admin/dashboard/{part}/").status_code == 302
     client.force_login(factories.user())
     assert "Secret" not in client.get(f"/admin/dashboard/{part}/").content.decode()
+
+
+def test_large_figures_have_the_separators_of_the_language_and_addresses_have_none(admin_client: Client) -> None:
+    now = timezone.now()
+    run = factories.run(pk=12_345, status=RunStatus.SUCCEEDED, queued_at=now, started_at=now, finished_at=now)
+    Source.objects.bulk_create(
+        Source(name=f"Outlet {n}", url=f"https://outlet{n}.example/feed", last_polled_at=now, last_success_at=now)
+        for n in range(1_234)
+    )
+    page = admin_client.get("/admin/", headers={"accept-language": "de"}).content.decode()
+    assert "1.234 von 1.234" in page
+    assert run.get_absolute_url() in page and "/12345/" in page
+    page = admin_client.get("/admin/scheduling/run/", headers={"accept-language": "de"}).content.decode()
+    assert "#12345" in page and "12.345" not in page

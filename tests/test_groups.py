@@ -40,6 +40,7 @@ ABILITIES = {
     "scheduling.change_schedule": {"Editor", "Administrator"},
     "scheduling.delete_schedule": {"Editor", "Administrator"},
     "scrapers.add_source": {"Editor", "Administrator"},
+    "scrapers.change_settingslevel": {"Editor", "Administrator"},
     "scrapers.delete_article": {"Administrator"},
     "scheduling.delete_run": {"Administrator"},
     "scheduling.hold_everything": {"Administrator"},

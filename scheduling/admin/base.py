@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
 from unfold.admin import TabularInline as UnfoldTabularInline
 
+from scheduling.admin.deleting import DeletingMixin
 from scheduling.admin.remembered import ListMixin
 from scheduling.models import Run
 
@@ -33,7 +34,7 @@ else:
     TabularInline = UnfoldTabularInline
 
 
-class ListedAdmin(ListMixin, ModelAdmin):
+class ListedAdmin(DeletingMixin, ListMixin, ModelAdmin):
     """Base of this app's admins: lists whose filters can be turned round, remembered as they were left."""
 
 
@@ -67,6 +68,11 @@ def back(request: HttpRequest, default: str) -> HttpResponseRedirect:
     target = request.POST.get("next") or request.headers.get("Referer", "")
     safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
     return HttpResponseRedirect(target if target and safe else default)
+
+
+def keys_in(text: str) -> list[int]:
+    """Return the primary keys that stand in an address or a form, with commas; what is none is passed over."""
+    return [int(key) for key in text.split(",") if key.isdecimal() and len(key) < 19]
 
 
 def undo_button(request: HttpRequest, address: str, **values: Any) -> SafeString:

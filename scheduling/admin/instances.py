@@ -30,7 +30,7 @@ class SchedulerInstanceAdmin(ReadOnlyAdmin):
     search_fields = ("host",)
     ordering = ("-started_at",)
     show_full_result_count = False
-    fields = ("host", "pid", "state_shown", "heartbeat", "started", "ended", "epoch")
+    fields = ("process", "state_shown", "heartbeat", "started", "ended", "epoch")
 
     @admin.display(description=_("Process"), ordering="host")
     def process(self, instance: SchedulerInstance) -> str:

@@ -14,6 +14,7 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.decorators import method_decorator
+from django.utils.formats import localize
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
@@ -96,7 +97,7 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
     @admin.display(description=_("Counts"))
     def counts(self, run: Run) -> str:
         """Return what the job counted."""
-        return ", ".join(f"{name} {count}" for name, count in run_page.shown_counts(run.summary))
+        return ", ".join(f"{name} {localize(count)}" for name, count in run_page.shown_counts(run.summary))
 
     @admin.display(description=_("Why"), ordering="cause")
     def cause_shown(self, run: Run) -> str:

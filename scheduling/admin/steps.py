@@ -22,7 +22,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 from unfold import widgets
 
-from scheduling.admin.base import back, person, require, tell_started, undo_button
+from scheduling.admin.base import back, keys_in, person, require, tell_started, undo_button
 from scheduling.admin.fields import ZonedDateTimeField, in_unfolds_look
 from scheduling.admin.schedule_form import choices_address
 from scheduling.jobs import registry
@@ -99,7 +99,8 @@ class BackfillForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 def _page(request: HttpRequest, form: forms.BaseForm | None, **context: Any) -> TemplateResponse:
-    values = {**admin.site.each_context(request), "form": form, "opts": Schedule._meta, **context}
+    back_to = reverse("admin:scheduling_schedule_changelist")
+    values = {**admin.site.each_context(request), "form": form, "opts": Schedule._meta, "back": back_to, **context}
     return TemplateResponse(request, "scheduling/step.html", values)
 
 
@@ -111,8 +112,7 @@ def pause(request: HttpRequest) -> HttpResponse:
     """
     require(request, PAUSE)
     asked = request.GET.get("ids", "")
-    named = [int(key) for key in asked.split(",") if key.isdecimal() and len(key) < 19]
-    keys = request.session.get(TO_PAUSE, []) if asked == "chosen" else named
+    keys = request.session.get(TO_PAUSE, []) if asked == "chosen" else keys_in(asked)
     schedules = list(Schedule.objects.filter(pk__in=keys))
     if not schedules:
         raise Http404(_t("There is no such schedule."))
@@ -142,9 +142,8 @@ def pause(request: HttpRequest) -> HttpResponse:
 
 
 def named_in(request: HttpRequest) -> QuerySet[Schedule]:
-    """Return the schedules that the posted `ids` (primary keys with commas) name."""
-    keys = [int(key) for key in request.POST.get("ids", "").split(",") if key.isdecimal() and len(key) < 19]
-    return Schedule.objects.filter(pk__in=keys)
+    """Return the schedules that the posted `ids` name."""
+    return Schedule.objects.filter(pk__in=keys_in(request.POST.get("ids", "")))
 
 
 @require_POST

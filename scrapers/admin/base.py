@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
+from scheduling.admin.deleting import DeletingMixin
 from scheduling.admin.paging import AheadMixin, QuietChangeList
 from scheduling.admin.remembered import ListMixin
 
@@ -22,7 +23,7 @@ else:
     _Admin = ModelAdmin
 
 
-class NewsAdmin(ListMixin, _Admin):
+class NewsAdmin(DeletingMixin, ListMixin, _Admin):
     """Base of this app's admins."""
 
     change_list_template: ClassVar[Any] = "admin/scrapers/change_list.html"

@@ -67,7 +67,7 @@ class SourceAdmin(ColumnsMixin, PollMixin, StartMixin, PauseMixin, DeleteMixin, 
     search_help_text = _("Name or address")
     ordering = ("name",)
     autocomplete_fields = ("tags",)
-    actions = ("enable", "disable", "poll", "resume", "edit_many")
+    actions = ("enable", "disable", "poll", "pause_many", "resume", "edit_many")
     edit_many_names = ("enabled", *POLLING_FIELDS, *EDITABLE_SETTINGS)
     history_fields = ("name", "url", "kind", "enabled", "options", "settings", *POLLING_FIELDS)
     actions_list: ClassVar[Sequence[str]] = ["retry_failing", "import_opml", "export_opml"]
@@ -167,15 +167,6 @@ class SourceAdmin(ColumnsMixin, PollMixin, StartMixin, PauseMixin, DeleteMixin, 
             else ngettext("%d source is off.", "%d sources are off.", len(changed))
         )
         self.message_user(request, words % len(changed), messages.SUCCESS)
-
-    @admin.action(description=_("Resume"), permissions=["change"])
-    def resume(self, request: HttpRequest, sources: QuerySet[Source]) -> None:
-        """Let runs poll the chosen sources as if they had never failed or been paused."""
-        for source in sources:
-            source.resume()
-            self.log_change(request, source, _t("Resumed"))
-        words = ngettext("%d source is polled again.", "%d sources are polled again.", len(sources))
-        self.message_user(request, words % len(sources), messages.SUCCESS)
 
     @page_action(description=_("Import OPML"), url_path="import-opml", permissions=["add"], icon="upload")  # type: ignore[untyped-decorator]
     def import_opml(self, request: HttpRequest) -> HttpResponse:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
@@ -61,7 +62,8 @@ class ColumnsMixin:
         words = show.status(health, health.label)
         if health == SourceHealth.PAUSED:
             by = _t("by %(person)s") % {"person": source.paused_by} if source.paused_by else ""
-            return show.lines(words, show.when(source.paused_at), said(source.pause_reason), by)
+            until = format_html("{} {}", _t("until"), clock_html(source.paused_until)) if source.paused_until else ""
+            return show.lines(words, show.when(source.paused_at), until, said(source.pause_reason), by)
         if health != SourceHealth.FAILING:
             return show.lines(words, said(source.trouble_detail)) if source.trouble_detail else words
         since = _row(source).failing_since
@@ -97,7 +99,7 @@ class ColumnsMixin:
         return format_html(
             '<span class="scrapers-days">{}<span class="newss-number">{}</span></span>',
             show.bars(row.days),
-            row.articles,
+            localize(row.articles),
         )
 
     @admin.display(description=_("Polled by"))

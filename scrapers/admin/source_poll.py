@@ -95,7 +95,7 @@ class PollMixin(_Base):
 
     def _poll(self, request: HttpRequest, sources: QuerySet[Source], key: str | None = None) -> HttpResponse | None:
         """Start the run and go to its page; say why where that cannot be."""
-        enabled = sources.filter(enabled=True, paused_at__isnull=True)
+        enabled = Source.objects.pollable().filter(pk__in=sources.order_by().values("pk"))
         off = sources.filter(enabled=False).count()
         try:
             run = poll_now(enabled, by=request.user, cause=Cause.MANUAL, request_key=(key or "")[:64] or None)

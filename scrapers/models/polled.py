@@ -117,6 +117,9 @@ class PolledSource(models.Model):
         on_delete=models.SET_NULL,
         related_name="+",
     )
+    paused_until = models.DateTimeField(
+        _("paused until"), null=True, blank=True, editable=False, help_text=_("Empty: until somebody resumes it.")
+    )
     pause_reason = models.CharField(_("reason of the pause"), max_length=200, blank=True, editable=False)
 
     trouble = models.CharField(_("trouble"), max_length=10, blank=True, choices=Trouble.choices, editable=False)
@@ -276,9 +279,10 @@ class PolledSource(models.Model):
             self.not_before = now + pause
         self.next_poll_at = self._next_poll(now)
         values = {name: getattr(self, name) for name in ("failure_score", "not_before", "next_poll_at")}
-        if error.failure is FailureClass.GONE and self.paused_at is None:
-            self.paused_at, self.pause_reason = now, _t("Its server says that it is gone for good (410).")
-            values |= {"paused_at": self.paused_at, "pause_reason": self.pause_reason}
+        if error.failure is FailureClass.GONE and not self.is_paused(now):
+            self.paused_at, self.paused_until = now, None
+            self.pause_reason = _t("Its server says that it is gone for good (410).")
+            values |= {"paused_at": now, "paused_until": None, "pause_reason": self.pause_reason}
         return values
 
     @property
@@ -288,10 +292,18 @@ class PolledSource(models.Model):
 
     # -- Pausing ------------------------------------------------------------------------------------------------------
 
-    def pause(self, reason: str, by: User | None = None, now: datetime | None = None) -> None:
-        """Let no run poll it until somebody resumes it."""
-        self.paused_at, self.paused_by, self.pause_reason = now or timezone.now(), by, reason.strip()[:200]
-        self._store(paused_at=self.paused_at, paused_by=by, pause_reason=self.pause_reason)
+    def is_paused(self, now: datetime | None = None) -> bool:
+        """Tell whether no run may poll it: held by somebody or something, and no end of that has passed."""
+        ended = self.paused_until is not None and self.paused_until <= (now or timezone.now())
+        return self.paused_at is not None and not ended
+
+    def pause(
+        self, reason: str, by: User | None = None, until: datetime | None = None, now: datetime | None = None
+    ) -> None:
+        """Let no run poll it until a time, or until somebody resumes it."""
+        self._store(
+            paused_at=now or timezone.now(), paused_by=by, paused_until=until, pause_reason=reason.strip()[:200]
+        )
 
     def resume(self) -> None:
         """Poll it again as if it had never failed; only a wish of its server (Retry-After) still holds."""
@@ -323,6 +335,7 @@ _NOTED = (
 RESUMED: dict[str, Any] = {
     "paused_at": None,
     "paused_by": None,
+    "paused_until": None,
     "pause_reason": "",
     "failure_score": 0.0,
     "next_poll_at": None,

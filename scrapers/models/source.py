@@ -100,11 +100,12 @@ class SourceQuerySet(models.QuerySet["Source"]):
 
     def pollable(self) -> SourceQuerySet:
         """Keep those that runs may poll: enabled and not paused."""
-        return self.enabled().filter(paused_at__isnull=True)
+        return self.enabled().filter(Q(paused_at__isnull=True) | Q(paused_until__lte=timezone.now()))
 
     def paused(self) -> SourceQuerySet:
         """Keep those that a person wants polled and that are held."""
-        return self.enabled().filter(paused_at__isnull=False)
+        held = Q(paused_until__isnull=True) | Q(paused_until__gt=timezone.now())
+        return self.enabled().filter(held, paused_at__isnull=False)
 
     def failing(self) -> SourceQuerySet:
         """Keep those whose last poll failed."""
@@ -307,7 +308,7 @@ class Source(PolledSource):
         """Return how the source is doing."""
         if not self.enabled:
             return SourceHealth.DISABLED
-        if self.paused_at is not None:
+        if self.is_paused():
             return SourceHealth.PAUSED
         if self.consecutive_failures:
             return SourceHealth.FAILING

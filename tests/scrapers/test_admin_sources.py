@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -377,3 +378,38 @@ def test_who_may_not_change_sources_may_not_pause_them(client: Client) -> None:
     assert "pause/" not in client.get(f"{LIST}{made.pk}/change/").content.decode()
     for step in ("pause", "resume"):
         assert client.post(f"{LIST}{made.pk}/{step}/").status_code == 403
+
+
+def test_many_sources_are_paused_with_a_reason_until_a_time_and_that_can_be_undone(editor: Client) -> None:
+    one, other, held = healthy("One"), healthy("Other"), healthy("Held")
+    held.pause("an older reason")
+    keys = [one.pk, other.pk, held.pk]
+    page = editor.post(LIST, {"action": "pause_many", "_selected_action": keys}, follow=True).content.decode()
+    assert "Pause 3 sources" in page and "One" in page
+    past = {"reason": "The outlet moves", "until_0": "2020-01-01", "until_1": "12:00"}
+    assert "must be in the future" in editor.post(f"{LIST}pause/", past).content.decode()
+    page = editor.post(f"{LIST}pause/", {**past, "until_0": "2999-01-01"}, follow=True).content.decode()
+    assert "3 sources are paused." in page and "The outlet moves" in page
+    assert not Source.objects.pollable().exists()
+    # Undo leaves what was paused before as it is.
+    assert f'value="{one.pk},{other.pk}"' in page or f'value="{other.pk},{one.pk}"' in page
+    editor.post(f"{LIST}resume/", {"ids": f"{one.pk},{other.pk}"})
+    assert set(Source.objects.pollable()) == {one, other}
+    assert LogEntry.objects.filter(object_id=str(one.pk)).count() == 2
+
+
+def test_a_pause_that_has_ended_by_its_time_is_none() -> None:
+    now = timezone.now()
+    place = healthy("Well")
+    place.pause("for an hour", until=now + timedelta(hours=1))
+    assert Source.objects.get().health == SourceHealth.PAUSED
+    assert not Source.objects.pollable().exists() and Source.objects.paused().exists()
+    with time_machine.travel(now + timedelta(hours=1), tick=False):
+        assert Source.objects.get().health == SourceHealth.HEALTHY
+        assert Source.objects.pollable().exists() and not Source.objects.paused().exists()
+
+
+def test_only_who_may_change_sources_pauses_many(client: Client) -> None:
+    client.force_login(factories.user("scrapers.view_source"))
+    assert client.get(f"{LIST}pause/").status_code == 403
+    assert client.post(f"{LIST}resume/", {"ids": "1"}).status_code == 403
