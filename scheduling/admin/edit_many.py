@@ -4,23 +4,29 @@
 2. *Preview* judges what was typed and shows, for each row, old and new values.
 3. *Change N* does it in one transaction, each row judged as its own form would, with an entry in its history. One row
    that refuses, and nothing is changed.
+4. *Undo* gives the rows their old values again, but for those that were changed otherwise meanwhile.
 """
 
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
+from django.utils.html import format_html
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
@@ -28,7 +34,8 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminSelect2MultipleWidget
 
-from scheduling.admin.history import shown
+from scheduling.admin.base import keys_in, person, undo_button
+from scheduling.admin.history import shown, values_of
 from scheduling.models import Tag
 
 if TYPE_CHECKING:
@@ -42,6 +49,8 @@ MOST = 1_000
 """So many rows are changed at once at most: each is judged by itself."""
 ROWS_SHOWN = 100
 """So many rows the preview lists."""
+UNDO = "newss_undo"
+"""Under this name an entry of the history keeps what undoing needs: stored values as they are, secrets encrypted."""
 ADD_TAGS, REMOVE_TAGS = "add_tags", "remove_tags"
 
 
@@ -81,7 +90,12 @@ class EditManyMixin(_Admin):
     def get_urls(self) -> list[URLPattern]:
         """Add the address of the form."""
         view = self.admin_site.admin_view(self.edit_many_view)
-        return [path("edit-many/", view, name=self._edit_many_name()), *super().get_urls()]
+        undo = self.admin_site.admin_view(self.edit_many_undo_view)
+        return [
+            path("edit-many/", view, name=self._edit_many_name()),
+            path("edit-many/undo/", undo, name=f"{self._edit_many_name()}_undo"),
+            *super().get_urls(),
+        ]
 
     @admin.action(description=_("Edit many…"), permissions=["change"])
     def edit_many(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
@@ -101,12 +115,37 @@ class EditManyMixin(_Admin):
         keys = [int(key) for key in request.POST.get("ids", "").split(",") if key.isdecimal() and len(key) < 19][:MOST]
         form = EditManyForm(self._edit_many_fields(request), request.POST)
         if form.is_valid() and "_apply" in request.POST:
-            count = self._apply(request, form, keys)
-            if count is not None:
-                text = ngettext("%(number)d %(name)s is changed.", "%(number)d %(name)s are changed.", count)
-                self.message_user(request, text % {"number": count, "name": self._named(count)}, messages.SUCCESS)
-                return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
+            entries = self._apply(request, form, keys)
+            if entries is not None:
+                self._tell(request, len(entries), entries)
+                return HttpResponseRedirect(self._edit_many_list())
         return self._edit_many_page(request, form, keys)
+
+    @method_decorator(require_POST)
+    def edit_many_undo_view(self, request: HttpRequest) -> HttpResponse:
+        """Take back what the entries of the person's own history say that `entries` names."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        entries = LogEntry.objects.filter(
+            pk__in=keys_in(request.POST.get("entries", "")),
+            content_type=ContentType.objects.get_for_model(self.model),
+            user=person(request),
+        )
+        undone = left = 0
+        with transaction.atomic():
+            for entry in entries:
+                row = self.model._default_manager.select_for_update().filter(pk=entry.object_id).first()
+                done = row is not None and self._undo(request, row, _undoable(entry))
+                undone, left = undone + done, left + (not done)
+        self._tell(request, undone)
+        if left:
+            text = ngettext(
+                "%d was changed otherwise meanwhile, and stays so.",
+                "%d were changed otherwise meanwhile, and stay so.",
+                left,
+            )
+            self.message_user(request, text % left, messages.WARNING)
+        return HttpResponseRedirect(self._edit_many_list())
 
     # -- What a model's own admin may say otherwise --------------------------------------------------------------------
 
@@ -120,6 +159,19 @@ class EditManyMixin(_Admin):
         return name
 
     # -- Helpers -------------------------------------------------------------------------------------------------------
+
+    def _tell(self, request: HttpRequest, count: int, entries: Sequence[LogEntry] = ()) -> None:
+        """Say how many rows are changed, with a button to undo what these entries say."""
+        text = ngettext("%(number)d %(name)s is changed.", "%(number)d %(name)s are changed.", count)
+        text = text % {"number": count, "name": self._named(count)}
+        if entries:
+            named = ",".join(str(entry.pk) for entry in entries)
+            button = undo_button(request, reverse(f"admin:{self._edit_many_name()}_undo"), entries=named)
+            text = format_html("{} {}", text, button)
+        self.message_user(request, text, messages.SUCCESS)
+
+    def _edit_many_list(self) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
     def _named(self, count: int) -> str:
         return str(self.opts.verbose_name if count == 1 else self.opts.verbose_name_plural)
@@ -152,7 +204,7 @@ class EditManyMixin(_Admin):
             "name": self._named(len(rows)),
             "changes": [(row, self._changes(row, form)) for row in rows[:ROWS_SHOWN]] if valid else None,
             "action": reverse(f"admin:{self._edit_many_name()}"),
-            "back": reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"),
+            "back": self._edit_many_list(),
         }
         return TemplateResponse(request, "scheduling/edit_many.html", context)
 
@@ -167,27 +219,27 @@ class EditManyMixin(_Admin):
                 found.append((capfirst(str(field.label or name)), _in_words(field, old), _in_words(field, new)))
         return found
 
-    def _apply(self, request: HttpRequest, form: EditManyForm, keys: list[int]) -> int | None:
-        """Change the rows and return how many differed; None, with messages on the form, where one refuses."""
+    def _apply(self, request: HttpRequest, form: EditManyForm, keys: list[int]) -> list[LogEntry] | None:
+        """Change the rows; return an entry for each that differed, None where one refuses (said on the form)."""
         refused: list[str] = []
-        changed = 0
+        entries: list[LogEntry] = []
         with transaction.atomic():
             for row in self.model._default_manager.select_for_update().filter(pk__in=keys).order_by("pk"):
                 if not self._changes(row, form):
                     continue
                 try:
-                    self._change(request, row, form)
+                    entries.append(self._change(request, row, form))
                 except ValidationError as error:
                     refused.append(f"{row}: {' '.join(error.messages)}")
-                changed += 1
             if refused:
                 transaction.set_rollback(True)
         for text in refused[:10]:
             form.add_error(None, text)
-        return None if refused else changed
+        return None if refused else entries
 
-    def _change(self, request: HttpRequest, row: Any, form: EditManyForm) -> None:
+    def _change(self, request: HttpRequest, row: Any, form: EditManyForm) -> LogEntry:
         row.values_before = self.history_values(row)  # type: ignore[attr-defined]
+        old, tags = copy.copy(row.__dict__), set(row.tags.all())
         columns = {
             self.edit_many_set(row, name, form.cleaned_data[name])
             for name in form.chosen
@@ -200,7 +252,43 @@ class EditManyMixin(_Admin):
         row.tags.add(*form.cleaned_data.get(ADD_TAGS, ()))
         row.tags.remove(*form.cleaned_data.get(REMOVE_TAGS, ()))
         labels = [str(form.fields[name].label or name) for name in form.chosen]
+        undo = {
+            "columns": {name: [old[name], getattr(row, name)] for name in columns},
+            "added": sorted(tag.pk for tag in set(row.tags.all()) - tags),
+            "removed": sorted(tag.pk for tag in tags - set(row.tags.all())),
+        }
+        message = [{"changed": {"fields": labels}}, {UNDO: json.loads(json.dumps(undo, cls=DjangoJSONEncoder))}]
+        entry: LogEntry = self.log_change(request, row, message)
+        return entry
+
+    def _undo(self, request: HttpRequest, row: Any, undo: dict[str, Any]) -> bool:
+        """Give a row its old values and tags again; False where it is not any more as the edit left it."""
+        columns: dict[str, list[Any]] = undo.get("columns", {})
+        if not undo or values_of(row, columns) != {name: new for name, (_old, new) in columns.items()}:
+            return False
+        row.values_before = self.history_values(row)  # type: ignore[attr-defined]
+        for name, (old, _new) in columns.items():
+            setattr(row, name, row._meta.get_field(name).to_python(old))
+        try:
+            row.full_clean()
+        except ValidationError:
+            return False
+        if columns:
+            row.save(update_fields=list(columns))
+        row.tags.add(*Tag.objects.filter(pk__in=undo["removed"]))
+        row.tags.remove(*undo["added"])
+        labels = [str(row._meta.get_field(name).verbose_name) for name in columns]
         self.log_change(request, row, [{"changed": {"fields": labels}}])
+        return True
+
+
+def _undoable(entry: LogEntry) -> dict[str, Any]:
+    """Return what an entry says of how to undo it; empty for one that is no edit of many."""
+    try:
+        messages = json.loads(entry.change_message)
+    except ValueError:
+        return {}
+    return next((dict(message[UNDO]) for message in messages if isinstance(message, dict) and UNDO in message), {})
 
 
 def _in_words(field: forms.Field, value: Any) -> str:

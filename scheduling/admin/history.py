@@ -18,9 +18,11 @@ from django.db.models import Model
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-from scheduling.models import Schedule
+from scheduling.models import FollowOn, FollowUp, Schedule, Tag
 
 KEY = "newss"
+TAGS, FOLLOWS = "tags", "follows"
+"""Under these names the history keeps what stands in rows of its own."""
 HIDDEN = ("id", "created_at", "version", "paused_at", "paused_until", "paused_by", "pause_reason")
 """Fields that are no part of a version: pauses have their own steps."""
 
@@ -58,16 +60,33 @@ def details(entry: LogEntry) -> dict[str, Any]:
 def shown_changes(entry: LogEntry, model: type[Model]) -> list[tuple[str, str, str]]:
     """Return (field in words, old, new) of an entry."""
     names = {field.attname: str(field.verbose_name) for field in model._meta.concrete_fields}
+    names |= {TAGS: _("tags"), FOLLOWS: _("runs after")}
     changes = details(entry).get("changes", {})
-    return [(capfirst(names.get(name, name)), shown(pair[0]), shown(pair[1])) for name, pair in sorted(changes.items())]
+    return [
+        (
+            capfirst(names.get(name, name)),
+            *(_follows_words(value) if name == FOLLOWS else shown(value) for value in pair),
+        )
+        for name, pair in sorted(changes.items())
+    ]
+
+
+def follows_of(schedule: Schedule) -> list[list[str]]:
+    """Return what a schedule runs after, by name, and when."""
+    rows = FollowUp.objects.filter(successor=schedule).order_by("predecessor__name", "on")
+    return [list(row) for row in rows.values_list("predecessor__name", "on")]
+
+
+def _follows_words(value: Any) -> str:
+    return shown([f"{name} ({FollowOn(on).label})" for name, on in value or []])
 
 
 @transaction.atomic
 def restore(schedule: Schedule, entry: LogEntry) -> dict[str, list[Any]]:
     """Give a schedule the values it had after an entry; return [old, new] of what changed.
 
-    Its name is kept if another schedule has taken the old one. Raises `ValidationError` when the values make no sense
-    any more (a job that is gone, a time that has passed).
+    Its name is kept if another schedule has taken the old one; what it runs after stays as it is. Raises
+    `ValidationError` when the values make no sense any more (a job that is gone, a time that has passed).
     """
     values = details(entry).get("values")
     if not values:
@@ -81,6 +100,8 @@ def restore(schedule: Schedule, entry: LogEntry) -> dict[str, list[Any]]:
         locked.name = schedule.name
     locked.full_clean()
     locked.save()
+    if TAGS in values:
+        locked.tags.set([Tag.objects.get_or_create(name=name)[0] for name in values[TAGS]])
     return differences(before, values_of(locked))
 
 
@@ -90,4 +111,6 @@ def shown(value: Any) -> str:
         return "–"
     if isinstance(value, bool):
         return _("yes") if value else _("no")
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ", ".join(value)
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)

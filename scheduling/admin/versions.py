@@ -37,8 +37,11 @@ class HistoryMixin(_Admin):
     history_fields: ClassVar[tuple[str, ...] | None] = None
 
     def history_values(self, row: Any) -> dict[str, Any]:
-        """Return the values of a row that the history keeps; nothing secret may be among them."""
-        return history.values_of(row, self.history_fields)
+        """Return the values of a row that the history keeps, its tags by name; nothing secret may be among them."""
+        values = history.values_of(row, self.history_fields)
+        if hasattr(row, "tags"):
+            values[history.TAGS] = list(row.tags.order_by("name").values_list("name", flat=True))
+        return values
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """Return the row, and remember its values, so that a save can note what it changed."""
@@ -78,6 +81,10 @@ class HistoryMixin(_Admin):
 
 class VersionsAdmin(HistoryMixin, ListedAdmin):
     """Restores an earlier version."""
+
+    def history_values(self, row: Schedule) -> dict[str, Any]:
+        """Return the values of a schedule, its tags, and what it runs after."""
+        return {**super().history_values(row), history.FOLLOWS: history.follows_of(row)}
 
     def get_urls(self) -> list[URLPattern]:
         """Add the address of the button that restores."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -141,3 +142,54 @@ def test_the_history_of_a_source_says_old_and_new_values(admin_client: Client) -
     assert (
         "<del>Outlet 11</del> → <ins>Renamed</ins>" in admin_client.get(f"{SOURCES}{row.pk}/history/").content.decode()
     )
+
+
+def undo_values(page: str) -> dict[str, str]:
+    (entries,) = re.findall(r'name="entries" value="([\d,]+)"', page)
+    return {"entries": entries}
+
+
+def test_an_edit_of_many_can_be_undone_but_for_what_was_changed_otherwise_meanwhile(admin_client: Client) -> None:
+    rows = [factories.schedule(name=f"S{number}", max_retries=number) for number in range(3)]
+    daily, weekly = Tag.objects.create(name="daily"), Tag.objects.create(name="weekly")
+    rows[0].tags.add(weekly)
+    data = {
+        "ids": ids(rows),
+        "chosen": ["max_retries", "blackout_dates", "add_tags", "remove_tags"],
+        "edit-max_retries": "7",
+        "edit-blackout_dates": "2999-12-24",
+        "edit-add_tags": [daily.pk],
+        "edit-remove_tags": [weekly.pk],
+        "_apply": "1",
+    }
+    page = admin_client.post(f"{SCHEDULES}edit-many/", data, follow=True).content.decode()
+    assert "3 schedules are changed." in page
+    assert set(Schedule.objects.values_list("max_retries", flat=True)) == {7}
+    Schedule.objects.filter(pk=rows[2].pk).update(max_retries=9)
+    page = admin_client.post(f"{SCHEDULES}edit-many/undo/", undo_values(page), follow=True).content.decode()
+    assert "2 schedules are changed." in page and "1 was changed otherwise meanwhile, and stays so." in page
+    assert list(Schedule.objects.order_by("name").values_list("max_retries", flat=True)) == [0, 1, 9]
+    assert Schedule.objects.get(pk=rows[0].pk).blackout_dates == []
+    assert list(rows[0].tags.all()) == [weekly] and not rows[1].tags.exists() and list(rows[2].tags.all()) == [daily]
+    history = admin_client.get(f"{SCHEDULES}{rows[1].pk}/history/").content.decode()
+    assert "<del>7</del> → <ins>1</ins>" in history
+
+
+def test_an_edit_of_sources_can_be_undone(admin_client: Client) -> None:
+    row = source(1, enabled=True)
+    data = {"ids": ids([row]), "chosen": ["enabled"], "_apply": "1"}
+    page = admin_client.post(f"{SOURCES}edit-many/", data, follow=True).content.decode()
+    assert not Source.objects.get().enabled
+    admin_client.post(f"{SOURCES}edit-many/undo/", undo_values(page))
+    assert Source.objects.get().enabled
+
+
+def test_only_ones_own_edits_are_undone_and_only_by_who_may_change(admin_client: Client, client: Client) -> None:
+    row = factories.schedule(max_retries=1)
+    data = {"ids": ids([row]), "chosen": ["max_retries"], "edit-max_retries": "5", "_apply": "1"}
+    page = admin_client.post(f"{SCHEDULES}edit-many/", data, follow=True).content.decode()
+    client.force_login(factories.user("scheduling.view_schedule", "scheduling.change_schedule"))
+    client.post(f"{SCHEDULES}edit-many/undo/", undo_values(page))
+    client.force_login(factories.user("scheduling.view_schedule", username="viewer"))
+    assert client.post(f"{SCHEDULES}edit-many/undo/", undo_values(page)).status_code == 403
+    assert Schedule.objects.get().max_retries == 5

@@ -9,7 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
-from scheduling.models import Schedule
+from scheduling.models import Schedule, Tag
 from tests import factories
 from tests.scheduling.test_admin_schedules import ADD, form_of
 
@@ -90,3 +90,33 @@ def test_restoring_needs_the_permission_to_change(client: Client, admin_client: 
     shown = page(client, edited)
     assert "<del>Morning</del>" in shown
     assert "Restore this version" not in shown
+
+
+def test_tags_and_what_a_schedule_runs_after_are_part_of_its_history(admin_client: Client, edited: Schedule) -> None:
+    before = factories.schedule(name="Front pages")
+    daily = Tag.objects.create(name="daily")
+    inline = {"follows-TOTAL_FORMS": "1", "follows-INITIAL_FORMS": "0"}
+    inline |= {
+        "follows-0-predecessor": str(before.pk),
+        "follows-0-on": "partial",
+        "follows-0-successor": str(edited.pk),
+    }
+    values = form_of(
+        name="Evening", crontab="0 18 * * *", **{"parameter-text": "bye", "tags": [str(daily.pk)], **inline}
+    )
+    assert admin_client.post(edited.get_absolute_url(), values).status_code == 302
+    shown = page(admin_client, edited)
+    assert "<del>–</del> → <ins>daily</ins>" in shown
+    assert "<ins>Front pages (it succeeded or was partial)</ins>" in shown
+
+
+def test_a_restored_version_has_its_tags_again(admin_client: Client, edited: Schedule) -> None:
+    edited.tags.create(name="daily")
+    admin_client.post(edited.get_absolute_url(), form_of(name="Night", tags=[]))
+    assert not edited.tags.exists()
+    entry = LogEntry.objects.order_by("pk")[1]
+    entry.change_message = entry.change_message.replace('"tags": []', '"tags": ["daily", "weekly"]')
+    entry.save()
+    admin_client.post(reverse("admin:scheduling_schedule_restore", args=[edited.pk, entry.pk]))
+    assert sorted(edited.tags.values_list("name", flat=True)) == ["daily", "weekly"]
+    assert "<ins>daily, weekly</ins>" in page(admin_client, edited)
