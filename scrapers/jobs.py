@@ -140,7 +140,7 @@ def _words(parameters: dict[str, Any], source_names: dict[int, str], tag_names: 
         parts.append(f"{number}: {_listed(names)}" if names else number)
     if tags:
         names = [name for key, name in tag_names.items() if key in tags]
-        parts.append(f"{ngettext('tag', 'tags', len(tags))} {_listed(names)}")
+        parts.append(ngettext("tag %(names)s", "tags %(names)s", len(tags)) % {"names": _listed(names)})
     if not parts:
         parts.append(_t("all enabled sources"))
     if parameters.get("query"):

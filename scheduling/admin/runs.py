@@ -97,7 +97,7 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
     @admin.display(description=_("Counts"))
     def counts(self, run: Run) -> str:
         """Return what the job counted."""
-        return ", ".join(f"{name} {localize(count)}" for name, count in run_page.shown_counts(run.summary))
+        return ", ".join(f"{name} {localize(count)}" for name, count in run_page.shown_counts(run.summary)) or "–"
 
     @admin.display(description=_("Why"), ordering="cause")
     def cause_shown(self, run: Run) -> str:

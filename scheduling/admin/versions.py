@@ -40,7 +40,7 @@ class HistoryMixin(_Admin):
         """Return the values of a row that the history keeps, its tags by name; nothing secret may be among them."""
         values = history.values_of(row, self.history_fields)
         if hasattr(row, "tags"):
-            values[history.TAGS] = list(row.tags.order_by("name").values_list("name", flat=True))
+            values[history.TAGS] = sorted(tag.name for tag in row.tags.all())
         return values
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:

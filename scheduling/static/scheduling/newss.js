@@ -185,6 +185,12 @@
     });
   }
 
+  // On a narrow screen the week would begin with the hours that are over: show the first that is not.
+  function showNow(table) {
+    const first = table.querySelector("tbody tr:first-child a");
+    if (first) table.parentElement.scrollLeft = first.offsetLeft - table.querySelector("tbody th").offsetWidth - 8;
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
     refreshRelative(document);
     // They are made some time after the page is parsed.
@@ -194,6 +200,7 @@
     document.querySelectorAll("[data-newss-live]").forEach(live);
     document.querySelectorAll("[data-newss-preview]").forEach(scheduleForm);
     document.querySelectorAll(".newss-edit-many").forEach(tickWhatIsChanged);
+    document.querySelectorAll(".newss-heat").forEach(showNow);
     document.addEventListener("click", (event) => {
       const button = event.target.closest(".newss-switch");
       if (button && button.form) {
