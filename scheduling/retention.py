@@ -112,7 +112,10 @@ def _remove_runs(runs: QuerySet[Run], stopped: Stopped) -> int:
         passed = rows[-1][1]
         keys = [key for key, _queued_at in rows]
         remove_rows(RunLog.objects.filter(run__in=keys), LINES_BATCH, stopped)
+        children = list(Run.objects.filter(parent__in=keys).values_list("pk", flat=True))
         with transaction.atomic():
+            # Their `parent` is cleared with the removal: all are locked in the order in which everybody does.
+            Run.objects.filter(pk__in=[*keys, *children]).lock()
             # Asked again: what has become the newest, or was caused anew, meanwhile is kept.
             gone = list(runs.filter(pk__in=keys).values_list("pk", flat=True))
             Run.objects.filter(pk__in=gone).delete()

@@ -13,7 +13,7 @@ import pytest
 from django.db import connection, models, transaction
 from django.utils import timezone
 
-from scheduling import runs
+from scheduling import retention, runs
 from scheduling.ends import Outcome, finish
 from scheduling.models import Run, RunStatus, Schedule, ScheduleState
 from scheduling.replace import replace_older
@@ -122,6 +122,20 @@ def test_a_schedule_that_is_deleted_while_it_fires_does_not_end_in_a_deadlock(me
     assert Run.objects.get().schedule_id is None
 
 
+def test_old_runs_that_are_removed_while_their_retries_are_locked_do_not_end_in_a_deadlock(
+    meeting: Meeting, settings: Any
+) -> None:
+    old, other = ended_long_ago(), factories.run()
+    retry = ended_long_ago(queued_at=timezone.now(), parent=old)
+    settings.NEWSS_KEEP_RUNS_DAYS, settings.NEWSS_KEEP_RUNS_PER_SCHEDULE = 5, 0
+    with meeting.holding(other):
+        meeting.comes(lambda: in_transaction(Run.objects.all().lock))
+        meeting.comes(lambda: retention.remove_runs(timezone.now()))
+    meeting.end()
+    assert meeting.errors == []
+    assert list(Run.objects.order_by("pk")) == [other, retry]
+
+
 def test_a_run_that_somebody_holds_is_left_in_the_queue_by_a_claim(meeting: Meeting) -> None:
     clockwork = Clockwork()
     held, free = factories.run(), factories.run()
@@ -146,6 +160,13 @@ def fire_of(**values: Any) -> tuple[Clockwork, Schedule, Any]:
     now = timezone.now()
     clockwork.sync.everything(now)
     return clockwork, schedule, now + timedelta(seconds=61)
+
+
+def ended_long_ago(**values: Any) -> Run:
+    """Return a run that retention may remove."""
+    long_ago = timezone.now() - timedelta(days=9)
+    defaults = {"status": RunStatus.FAILED, "started_at": long_ago, "finished_at": long_ago, "queued_at": long_ago}
+    return factories.run(**{**defaults, **values})
 
 
 def in_transaction(act: Callable[[], Any]) -> None:
