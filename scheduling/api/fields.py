@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import time
 from typing import Annotated, Any
 
 from django.utils.translation import gettext as _
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 Positive = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
 """A whole number from 1."""
@@ -27,6 +28,16 @@ IdOrName = Annotated[
     WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string", "minLength": 1}]}),
 ]
 """How a row is named in a body: by its number or by its name."""
+
+
+def _without_zone(at: time) -> time:
+    if at.tzinfo is not None:
+        raise ValueError(_("Give a time of day like 06:30 as text, without an offset: it is in the trigger's zone."))
+    return at
+
+
+TimeOfDay = Annotated[time, AfterValidator(_without_zone)]
+"""A time of day in a zone that is told elsewhere."""
 RequestKey = Annotated[
     str, Field(min_length=1, max_length=64, description="Chosen by the asking side; the same key twice is one run.")
 ]

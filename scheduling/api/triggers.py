@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, time
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from ninja import Schema
 from pydantic import AwareDatetime, ConfigDict, Field
 
-from scheduling.api.fields import Natural, Positive
+from scheduling.api.fields import Natural, Positive, TimeOfDay
 from scheduling.models import Schedule
 from scheduling.triggers import CalendarUnit
 
@@ -54,7 +54,7 @@ class CalendarInterval(TriggerBase):
     kind: Literal["calendar"]
     calendar_count: Positive
     calendar_unit: CalendarUnit
-    calendar_at: time
+    calendar_at: TimeOfDay
     calendar_first_day: date
 
 

@@ -19,6 +19,13 @@ from tests.factories import run, schedule
 
 Post = Callable[..., Any]
 EVERY_MINUTE = {"kind": "interval", "interval_seconds": 60}
+DAILY = {
+    "kind": "calendar",
+    "calendar_count": 1,
+    "calendar_unit": "days",
+    "calendar_at": "06:30",
+    "calendar_first_day": "2026-01-01",
+}
 
 
 def body(**values: Any) -> dict[str, Any]:
@@ -117,6 +124,9 @@ def test_every_kind_of_trigger_comes_back_as_it_was_given(post: Post, client: Cl
         ({"trigger": {"kind": "any_of", "parts": [{"kind": "interval"}]}}, "trigger.parts"),
         ({"trigger": {"kind": "date", "run_at": "2001-01-01T00:00:00Z"}}, "trigger.run_at"),
         ({"trigger": {"kind": "date", "run_at": "2999-01-01T00:00:00"}}, "trigger.run_at"),
+        ({"trigger": {**DAILY, "calendar_at": "06:30+02:00"}}, "trigger.calendar_at"),
+        ({"trigger": {**DAILY, "calendar_at": 23400}}, "trigger.calendar_at"),
+        ({"trigger": {**EVERY_MINUTE, "end_at": "9999-12-31T23:59:59-12:00"}}, "trigger.end_at"),
         ({"trigger": {**EVERY_MINUTE, "timezone": "Europe/Atlantis"}}, "trigger.timezone"),
         (
             {"trigger": {**EVERY_MINUTE, "start_at": "2999-01-02T00:00:00Z", "end_at": "2999-01-01T00:00:00Z"}},
