@@ -30,4 +30,4 @@ class Command(BaseCommand):
         try:
             Path(output).write_bytes(written)
         except OSError as error:
-            raise CommandError(f"{output}: {error}") from error
+            raise CommandError(f"{output}: {error.strerror}") from error

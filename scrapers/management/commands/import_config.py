@@ -31,7 +31,9 @@ class Command(BaseCommand):
         try:
             text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
             data = from_text(text)
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise CommandError(f"{name}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
             raise CommandError(f"{name}: {error}") from error
         except TransferError as error:
             raise CommandError(str(error)) from error

@@ -28,7 +28,9 @@ class Command(BaseCommand):
         try:
             data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
             outlines = opml.read(data)
-        except (OSError, opml.OpmlError) as error:
+        except OSError as error:
+            raise CommandError(f"{file}: {error.strerror}") from error
+        except opml.OpmlError as error:
             raise CommandError(f"{file}: {error}") from error
         with transaction.atomic():
             report = opml.import_outlines(outlines)
