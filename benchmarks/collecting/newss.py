@@ -36,11 +36,23 @@ def collect(site: dict[str, Any], scheduler: int) -> dict[str, Any]:
     found = {article.url: article.text for article in Article.objects.filter(url__in=site["truth"]).only("url", "text")}
     return {
         **{name: first[name] for name in ("seconds", "cpu_s", "rss_mb", "pss_mb", "server_cpu_s")},
+        "first_article_s": seconds_to_first_article(first["run"]),
         "pages": Article.objects.count(),
         "copies": Article.objects.exclude(duplicate_of=None).count(),
         "texts": found,
         "second": poll(site, scheduler),
     }
+
+
+def seconds_to_first_article(run: int) -> float:
+    """Return the seconds from the request of a run to its first article, in which processes and the pool start."""
+    from django.db.models import Min
+
+    from scheduling.models import Run
+    from scrapers.models import Article
+
+    first = Article.objects.aggregate(first=Min("created_at"))["first"]
+    return round((first - Run.objects.get(pk=run).queued_at).total_seconds(), 3)
 
 
 def many(site: dict[str, Any], scheduler: int) -> dict[str, Any]:

@@ -27,6 +27,7 @@ class Rows:
         self._connection = psycopg2.connect(url)
         self._waiting: list[tuple[str, str, str, str, str]] = []
         self.count = 0
+        self.first_at: float | None = None
         with self._connection, self._connection.cursor() as cursor:
             cursor.execute(_TABLE)
 
@@ -36,6 +37,7 @@ class Rows:
             return
         self._waiting.append((url, str(title or ""), str(text), str(authors or ""), str(published or "")))
         self.count += 1
+        self.first_at = self.first_at or time.perf_counter()
         if len(self._waiting) >= BATCH:
             self.flush()
 
@@ -91,6 +93,7 @@ def measure(collect: Callable[[dict[str, Any], Rows], None]) -> None:
     rows.flush()
     figures = {
         "seconds": round(time.perf_counter() - began, 3),
+        "first_article_s": round(rows.first_at - began, 3) if rows.first_at else None,
         "cpu_s": round(time.process_time() - cpu, 2),
         "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1),
         "server_cpu_s": round(server_cpu(site) - before, 2),
