@@ -38,8 +38,9 @@ class ExtractPool:
 
     def __init__(self) -> None:
         self._workers = _Workers(conf.extract_processes())
-        # What waits, waits here, where its time does not count yet.
-        self._room = asyncio.Semaphore(conf.extract_processes() + 1)
+        # What waits, waits here, where its time does not count yet; but each process has its next page before it asks,
+        # since this process may be busy with the database when it does.
+        self._room = asyncio.Semaphore(2 * conf.extract_processes() + 1)
         self._alone = asyncio.Lock()
 
     async def read(
