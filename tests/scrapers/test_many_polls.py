@@ -80,6 +80,31 @@ def test_the_sources_of_one_host_do_not_stand_in_a_row() -> None:
     assert [names[place] for place in spread(sources)] == ["a1", "b1", "c1", "a2", "c2", "a3"]
 
 
+def test_only_the_thread_of_a_run_does_not_wait_for_the_disk(on_postgresql: bool) -> None:
+    if not on_postgresql:
+        pytest.skip("SQLite does not wait for the disk at each commit")
+
+    def told() -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW synchronous_commit")
+            return str(cursor.fetchone()[0])
+
+    async def work() -> list[str]:
+        database = DatabaseThread()
+        found = [await database.run(told)]
+        # The server may go away and come back.
+        await database.run(connection_closed)
+        found.append(await database.run(told))
+        await database.close()
+        return found
+
+    def connection_closed() -> None:
+        connection.close()
+
+    assert asyncio.run(work()) == ["off", "off"]
+    assert told() == "on"
+
+
 def test_the_first_batch_is_written_at_once_and_the_next_waits_for_what_is_on_its_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
