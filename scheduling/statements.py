@@ -40,7 +40,8 @@ FROM django_apscheduler_djangojob AS job CROSS JOIN scheduling_schedule AS sched
 WHERE schedule.enabled AND schedule.paused_at IS NULL
 """
 NEXT = "SELECT job.next_run_time {joined} AND job.next_run_time IS NOT NULL ORDER BY job.next_run_time LIMIT 1"
-# No lock that a run's foreign key would need to share, so that runs being inserted or ended are in nobody's way.
+# No lock that a run's foreign key would need to share, so that runs being inserted or ended are in nobody's way. Here and
+# from new runs, times come as text: `as_utc` makes one object of the many that are the same.
 DUE = """
 SELECT schedule.id, schedule.version, {due} {joined} AND job.next_run_time <= %s
 ORDER BY job.next_run_time LIMIT %s
@@ -64,7 +65,7 @@ FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[], %s::json[])
   WITH ORDINALITY AS new (schedule_id, scheduled_for, status, more, number)
 JOIN scheduling_schedule AS schedule ON schedule.id = new.schedule_id
 ORDER BY new.number
-ON CONFLICT (schedule_id, scheduled_for, attempt) DO NOTHING RETURNING id, schedule_id, scheduled_for, status
+ON CONFLICT (schedule_id, scheduled_for, attempt) DO NOTHING RETURNING id, schedule_id, scheduled_for::text, status
 """
 INSERT_SQLITE = """
 INSERT INTO scheduling_run ({columns}) SELECT {values}
@@ -145,8 +146,7 @@ def due_statement(pattern: str) -> str:
     """Return a statement on due jobs for the database at hand."""
     if connection.vendor == "postgresql":
         each = "FOR NO KEY UPDATE SKIP LOCKED" if pattern == DUE else "OFFSET 0"
-        return pattern.format(joined=JOINED_POSTGRESQL.format(each=each), due="job.next_run_time")
-    # As text, so that Python's module does not convert each (`as_utc` does, and most are the same).
+        return pattern.format(joined=JOINED_POSTGRESQL.format(each=each), due="job.next_run_time::text")
     return pattern.format(joined=JOINED_SQLITE, due="job.next_run_time || ''")
 
 
