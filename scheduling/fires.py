@@ -15,8 +15,9 @@ from typing import NamedTuple, Protocol
 from django.db import transaction
 
 from scheduling import leader
+from scheduling.database import one_line
 from scheduling.models import RunStatus, Schedule
-from scheduling.places import Claim, ClaimedRun
+from scheduling.places import Claim, ClaimedRun, Filling
 from scheduling.policies import Active, Decision, Interruption, NewRun, Stretch, claimed_row, decide, find_stretches
 from scheduling.triggers import ScheduleTrigger
 
@@ -68,8 +69,8 @@ class Fired:
 
     runs: list[FiredRun] = field(default_factory=list)
     next_due: datetime | None = None
-    claimed: list[ClaimedRun] = field(default_factory=list)
-    """Those of the runs that the fire has claimed, in the order of their due times."""
+    more: bool = False
+    """Whether so much was due that only the earliest was fired."""
 
 
 class FireStore(Protocol):
@@ -112,7 +113,25 @@ class FireStore(Protocol):
         """Cancel the active runs of these schedules that have a newer one (a few statements)."""
 
 
-def fire(store: FireStore, now: datetime, epoch: int, claim: Claim | None = None) -> Fired:
+def fire_all(store: FireStore, now: datetime, epoch: int, filling: Filling | None = None) -> Fired:
+    """Turn everything that is due at `now` into committed runs, in as many transactions (`fire`) as it takes.
+
+    An error after the first one leaves what was committed to be returned; the next look meets it again.
+    """
+    whole = Fired(more=True)
+    while whole.more:
+        try:
+            part = fire(store, now, epoch, filling)
+        except Exception as error:
+            if not whole.runs:
+                raise
+            logger.warning("%s runs are fired; then: %s", len(whole.runs), one_line(error))
+            return Fired(whole.runs, now)
+        whole = Fired(whole.runs + part.runs, part.next_due, part.more)
+    return whole
+
+
+def fire(store: FireStore, now: datetime, epoch: int, filling: Filling | None = None) -> Fired:
     """Turn what is due at `now`, the earliest `MOST_AT_ONCE`, into committed runs; return what is new.
 
     1. Look without a lock; mostly nothing is due (SQLite would take its write lock for nothing).
@@ -121,8 +140,9 @@ def fire(store: FireStore, now: datetime, epoch: int, claim: Claim | None = None
     4. Lock the due schedules; one that is disabled or paused stays as it is; one that an edit holds open, or whose
        trigger was edited and not brought into step yet, is left for the next look.
     5. Walk each trigger to the first time after `now`; apply the policies. A run that nothing stands against is
-       claimed, where the executors have room (`claim`).
-    6. Move the due times where the old one still stands; only moved schedules get their runs.
+       claimed, where the executors have room (`filling`).
+    6. Move the due times where the old one still stands; only moved schedules get their runs. What the transaction
+       before has claimed begins now: it has Python to itself while the database is at work.
     7. Insert the runs; a due time that already has a row is passed over.
     8. Cancel the runs that they replace; count them where a schedule ends after so many. Schedules are locked first,
        then runs, then counts, each in the order of their ids, as an end does it (`scheduling.ends`).
@@ -133,12 +153,15 @@ def fire(store: FireStore, now: datetime, epoch: int, claim: Claim | None = None
     first = store.next_due()
     if first is None or first > now:
         return Fired(next_due=first)
+    claim = filling.claim if filling is not None else None
     with transaction.atomic():
         leader.check_epoch(epoch)
         holds = store.holds(first)
         if holds is None:
             return Fired()
         plan = _plan(store, store.lock_due(now, MOST_AT_ONCE), holds, now, claim)
+        if filling is not None:
+            filling.begin()
         moved = store.move(plan.moves)
         new = store.insert([row for row in plan.rows if row.schedule_id in moved], now, claim)
         if plan.replacing:
@@ -147,10 +170,14 @@ def fire(store: FireStore, now: datetime, epoch: int, claim: Claim | None = None
             started = (run.schedule_id for run in new if run.status in RunStatus.active())
             store.count(Counter(started) & plan.remaining)
         next_due = store.next_due()
-    if next_due is not None and next_due <= now and len(plan.moves) < MOST_AT_ONCE:
-        # Left over: an edit holds it locked, or was committed meanwhile and is brought into step next.
+    is_left = next_due is not None and next_due <= now
+    more = is_left and bool(moved) and len(plan.moves) >= MOST_AT_ONCE
+    if is_left and not more:
+        # An edit holds it locked, or was committed meanwhile and is brought into step next.
         next_due = now + LOCKED_RETRY
-    return Fired(new, next_due, plan.claimed(new, claim, now) if claim else [])
+    if filling is not None:
+        filling.committed(plan.claimed(new, filling.claim, now), more=more)
+    return Fired(new, next_due, more)
 
 
 @dataclass

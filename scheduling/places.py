@@ -75,42 +75,57 @@ class ClaimedRun(NamedTuple):
         return run
 
 
+class Filling:
+    """What a fire claims, and how it begins."""
+
+    def __init__(self, instance_id: int, executors: Sequence[Executor]) -> None:
+        """Take in whose name it claims, and the executors that have a say in how much."""
+        self._executors = executors
+        self._ready: Sequence[ClaimedRun] = ()
+        rooms = {one.alias: room for one in executors if (room := one.room_at_once()) is not None}
+        self.claim = Claim(instance_id, uuid.uuid4().hex, rooms)
+
+    def committed(self, claimed: Sequence[ClaimedRun], *, more: bool) -> None:
+        """Keep what a transaction has claimed until `begin`; `more` tells whether the fire goes on with another."""
+        self._ready = claimed
+        self.expect_more(more)
+
+    def begin(self) -> None:
+        """Let what was committed begin."""
+        ready, self._ready = self._ready, ()
+        for executor in self._executors:
+            if mine := [one for one in ready if one.schedule.executor == executor.alias]:
+                executor.submit_claimed(mine)
+
+    def expect_more(self, more: bool) -> None:
+        """Tell the executors whether the fire goes on."""
+        for executor in self._executors:
+            executor.expects_more = more
+
+
 class Places:
     """The free places of one scheduler process."""
 
     def __init__(self, instance_id: int, executors: Sequence[Executor]) -> None:
         """Take the process's row, and its executors."""
         self._instance_id = instance_id
-        self._executors = {executor.alias: executor for executor in executors}
+        self._executors = executors
         #: Odd while a fire is under way: then rows may say of runs that they are claimed that no executor has yet.
         self.serial = 0
 
     @contextmanager
-    def filling(self) -> Iterator[Claim]:
-        """Yield the claim for one fire; within, also hand over what it claimed."""
+    def filling(self) -> Iterator[Filling]:
+        """Yield what one fire claims with; at its end, also by an error, all that it has committed begins."""
         self.serial += 1
         try:
-            yield Claim(
-                self._instance_id,
-                uuid.uuid4().hex,
-                {alias: room for alias, one in self._executors.items() if (room := one.room_at_once()) is not None},
-            )
-        except BaseException:
-            self._expect_more(False)
-            raise
+            filling = Filling(self._instance_id, self._executors)
+            try:
+                yield filling
+            finally:
+                filling.expect_more(False)
+                filling.begin()
         finally:
             self.serial += 1
-
-    def hand_over(self, claimed: Sequence[ClaimedRun], *, more: bool) -> None:
-        """Let committed runs begin; `more` tells whether what else is due is fired next."""
-        self._expect_more(more)
-        for alias, executor in self._executors.items():
-            if mine := [one for one in claimed if one.schedule.executor == alias]:
-                executor.submit_claimed(mine)
-
-    def _expect_more(self, more: bool) -> None:
-        for executor in self._executors.values():
-            executor.expects_more = more
 
 
 @cache

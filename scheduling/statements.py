@@ -40,8 +40,8 @@ FROM django_apscheduler_djangojob AS job CROSS JOIN scheduling_schedule AS sched
 WHERE schedule.enabled AND schedule.paused_at IS NULL
 """
 NEXT = "SELECT job.next_run_time {joined} AND job.next_run_time IS NOT NULL ORDER BY job.next_run_time LIMIT 1"
-# No lock that a run's foreign key would need to share, so that runs being inserted or ended are in nobody's way. Here and
-# from new runs, times come as text: `as_utc` makes one object of the many that are the same.
+# No lock that a run's foreign key would need to share, so that runs being inserted or ended are in nobody's way. Times
+# come as text here and from new runs: `as_utc` makes one object of the many that are the same.
 DUE = """
 SELECT schedule.id, schedule.version, {due} {joined} AND job.next_run_time <= %s
 ORDER BY job.next_run_time LIMIT %s

@@ -25,7 +25,7 @@ from django.utils.translation import gettext as _
 from django_apscheduler.jobstores import DjangoJobStore
 from django_apscheduler.models import DjangoJob
 
-from scheduling.fires import Due, Fired, FiredRun, Known, Move, fire
+from scheduling.fires import Due, Fired, FiredRun, Known, Move, fire_all
 from scheduling.models import Hold, Pause, Run, RunStatus, Schedule, ScheduleState
 from scheduling.models.schedule import JOB_ID_PREFIX
 from scheduling.places import Claim, Places
@@ -80,17 +80,13 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
         """Leave the execution rows to `scheduling.executions`, which writes them in batches."""
 
     def fire(self, now: datetime) -> Fired:
-        """End the pauses that are over, then turn all that is due into committed runs; see `scheduling.fires`.
-
-        Those that were claimed are handed over.
-        """
+        """End the pauses that are over, then turn all that is due into committed runs; see `scheduling.fires`."""
         next_resumption = Schedule.objects.resume_due(now)
         if self._places is None:
-            fired = fire(self, now, self.epoch)
+            fired = fire_all(self, now, self.epoch)
         else:
-            with self._places.filling() as claim:
-                fired = fire(self, now, self.epoch, claim)
-                self._places.hand_over(fired.claimed, more=fired.next_due is not None and fired.next_due <= now)
+            with self._places.filling() as filling:
+                fired = fire_all(self, now, self.epoch, filling)
         times = [moment for moment in (fired.next_due, next_resumption) if moment is not None]
         fired.next_due = min(times, default=None)
         return fired

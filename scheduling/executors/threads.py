@@ -47,6 +47,11 @@ PATIENCE_SECONDS = 2.0
 """So many seconds of runs that are known to be short may be before one that was claimed ahead."""
 PACE_RUNS = 500
 """Over so many runs of a job the time that one takes is averaged: in a burst, threads wait for one another."""
+SHORT_SECONDS = 0.001
+"""A job whose runs take less than this on average does nothing but compute: its runs take turns, since threads that
+only compute do not run side by side, but get into the way of each other and of the thread that fires."""
+TURN_SECONDS = 0.1
+"""So long a run waits for its turn at most."""
 WRITER_WAITS_SECONDS = 0.5
 """As long ends are not written while more than `CHUNK` runs wait to begin: those go first."""
 RETRY_SECONDS = 1.0
@@ -85,6 +90,7 @@ class ThreadExecutor(Executor):
         self._quick = 0
         self._batch_at = 0.0
         self._in_batch = False
+        self._turn = threading.Lock()
         self._handed_over: SimpleQueue[int | None] = SimpleQueue()
         self._finished: SimpleQueue[Finished | None] = SimpleQueue()
 
@@ -226,27 +232,40 @@ class ThreadExecutor(Executor):
     def _work(self) -> None:
         # This thread's own; asking for it anew takes longer than some jobs do.
         own = connections[DEFAULT_DB_ALIAS]
-        while (run_id := self._handed_over.get()) is not None:
+        has_turn = False
+        while True:
+            if has_turn and self._handed_over.empty():
+                self._turn.release()
+                has_turn = False
+            if (run_id := self._handed_over.get()) is None:
+                break
             entry = self._waiting.get(run_id)
             if entry is None:
                 continue
-            begun = time.monotonic()
-            self._executing[run_id] = entry[0], begun
+            held = entry[0]
+            self._executing[run_id] = held, time.monotonic()
             if self._waiting.pop(run_id, None) is None:
                 del self._executing[run_id]
                 continue
-            held = entry[0]
-            self._execute(held if isinstance(held, Run) else held.run(), run_id, begun)
+            if self._pace.get(held.job, SHORT_SECONDS) >= SHORT_SECONDS:
+                if has_turn:
+                    self._turn.release()
+                    has_turn = False
+            elif not has_turn:
+                has_turn = self._turn.acquire(timeout=TURN_SECONDS)
+            self._execute(held if isinstance(held, Run) else held.run(), run_id)
             # Errors may have left the connection unusable; the next run makes its own.
             if own.connection is not None:
                 own.close()
+        if has_turn:
+            self._turn.release()
 
-    def _execute(self, run: Run, run_id: int, begun: float) -> None:
+    def _execute(self, run: Run, run_id: int) -> None:
         def keep(context: RunContext) -> None:
             self._contexts[run_id] = context
 
         confirmed_at, confirmed = self._confirmed
-        finished = None
+        begun, finished = time.monotonic(), None
         try:
             finished = execute_claimed(run, keep, confirmed_at if run_id in confirmed else None)
         except Exception:

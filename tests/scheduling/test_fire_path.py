@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from apscheduler.job import Job
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django_apscheduler.models import DjangoJob
 
@@ -307,13 +307,39 @@ def test_a_larger_burst_is_fired_in_several_transactions_the_earliest_first(
         minutely(start_at=START + timedelta(seconds=late))
     clockwork.sync.everything(START - timedelta(seconds=10))
     now = START + timedelta(seconds=5)
-    first = clockwork.store.fire(now)
+    first = fires.fire(clockwork.store, now, clockwork.epoch)
     assert [run.scheduled_for - START for run in first.runs] == [timedelta(seconds=late) for late in range(3)]
-    # No pause: what is left is due, and nobody holds it.
-    assert first.next_due is not None and first.next_due <= now
-    second = clockwork.store.fire(now)
+    assert first.more
+    second = fires.fire(clockwork.store, now, clockwork.epoch)
+    assert not second.more
     assert [run.scheduled_for - START for run in second.runs] == [timedelta(seconds=late) for late in (3, 4)]
     assert second.next_due == START + timedelta(seconds=60)
+    # All of it is one fire to whoever asks for it.
+    fired = clockwork.store.fire(START + timedelta(seconds=65))
+    assert (len(fired.runs), fired.next_due) == (5, START + timedelta(seconds=120))
+
+
+def test_what_a_burst_has_committed_before_an_error_is_told_and_the_rest_follows(
+    clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fires, "MOST_AT_ONCE", 2)
+    for _ in range(3):
+        minutely()
+    clockwork.sync.everything(START - timedelta(seconds=10))
+    original, calls = ScheduleJobStore.move, 0
+
+    def move(store: ScheduleJobStore, moves: list[fires.Move]) -> set[int]:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise OperationalError("database is locked")
+        return original(store, moves)
+
+    monkeypatch.setattr(ScheduleJobStore, "move", move)
+    fired = clockwork.store.fire(START)
+    assert (len(fired.runs), fired.next_due) == (2, START)
+    assert len(clockwork.store.fire(START).runs) == 1
+    assert Run.objects.count() == 3
 
 
 def test_what_is_due_is_found_by_its_time_and_what_ends_by_its_key(transactional_db: None) -> None:

@@ -210,14 +210,40 @@ def test_what_cannot_be_put_back_into_the_queue_yet_is_no_orphan_and_is_put_back
     assert pool.running() == []
 
 
-def test_while_more_is_being_fired_what_can_wait_waits(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_more_is_being_fired_the_first_ones_begin_and_what_can_wait_waits(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(fires, "MOST_AT_ONCE", 1)
-    for _ in range(2):
+    for _ in range(3):
         due()
-    process.fire()
-    assert process.pool.is_crowded()
-    process.fire()
+    seen = []
+    original = process.pool.submit_claimed
+
+    def submit(claimed: Sequence[ClaimedRun]) -> None:
+        seen.append((len(claimed), process.pool.is_crowded()))
+        original(claimed)
+
+    monkeypatch.setattr(process.pool, "submit_claimed", submit)
+    assert len(process.fire()) == 3
+    assert seen == [(1, True), (1, True), (1, False)]
     assert not process.pool.is_crowded()
+
+
+def test_what_a_burst_has_claimed_before_an_error_begins(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fires, "MOST_AT_ONCE", 1)
+    first, second = due(), due()
+    original = process.scheduler._store.known
+
+    def known(found: Sequence[fires.Due]) -> dict[int, fires.Known]:
+        if found[0].schedule_id == second.pk:
+            raise OperationalError("database is locked")
+        return original(found)
+
+    monkeypatch.setattr(process.scheduler._store, "known", known)
+    (run,) = process.fire()
+    assert run.schedule == first
+    assert [claimed.pk for claimed in process.pool.handed_over] == [run.pk]
+    assert (process.places.serial % 2, process.pool.expects_more) == (0, False)
 
 
 @pytest.mark.anydb

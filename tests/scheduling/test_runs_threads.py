@@ -133,6 +133,28 @@ def test_runs_that_were_just_seen_as_held_are_not_looked_at_one_by_one(
     assert set(Run.objects.values_list("status", flat=True)) == {"succeeded"}
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_was_short_and_now_blocks_leaves_the_other_threads_to_others(
+    executor: Callable[[int], ThreadExecutor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_gate = threading.Event()
+
+    def gated(_context: RunContext) -> JobResult:
+        open_gate.wait(60)
+        return JobResult("Done.")
+
+    monkeypatch.setitem(registry._jobs, "gated", Job("gated", "Gated", gated))
+    pool = executor(3)
+    pool._pace.update(gated=threads.SHORT_SECONDS / 2, noop=threads.SHORT_SECONDS / 2)
+    blocked, short = claimed(2, job="gated"), claimed(4)
+    for run in (*blocked, *short):
+        pool.submit(run)
+    wait_until(lambda: {run.pk for run in pool.running()} == {run.pk for run in blocked})
+    open_gate.set()
+    wait_until(lambda: not pool.running())
+    assert set(Run.objects.values_list("status", flat=True)) == {"succeeded"}
+
+
 def finished(run: Run, status: RunStatus = RunStatus.SUCCEEDED, seconds: int = 1) -> Finished:
     return Finished(run, Outcome(status, "So.", summary={"n": 1}), NOW, NOW + timedelta(seconds=seconds))
 
