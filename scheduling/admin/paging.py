@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.formats import localize
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _t
 
+from scheduling.admin.in_batches import InBatchesMixin
 from scheduling.admin.turned import TurnableChangeList
-
-if TYPE_CHECKING:
-    from django.contrib.admin.options import ModelAdmin
-
-    _Admin = ModelAdmin[Any]
-else:
-    _Admin = object
 
 COUNTED_AHEAD = 20
 """How many pages beyond the shown one are counted."""
@@ -64,7 +59,7 @@ class QuietChangeList(TurnableChangeList):
         self.full_result_count = self.result_count
 
 
-class AheadMixin(_Admin):
+class AheadMixin(InBatchesMixin):
     """A list that may have millions of rows."""
 
     list_per_page = 50
@@ -73,13 +68,20 @@ class AheadMixin(_Admin):
     show_facets = ShowFacets.NEVER
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> HttpResponse | None:
-        """Refuse to act on all that match where nobody was told how many those are."""
+        """Ask first, with their number, where an action is for all that match and the list does not show how many.
+
+        An action that cannot be done in batches is refused for so many.
+        """
         paginator = self.get_paginator(request, queryset, self.list_per_page)
-        if request.POST.get("select_across") == "1" and not paginator.reached_end:
-            words = _t("More than %(number)d match: too many to change at once. Narrow the list by its filters first.")
-            self.message_user(request, words % {"number": paginator.limit}, messages.WARNING)
-            return None
-        return super().response_action(request, queryset, *args)
+        many = "sure" in request.POST or not paginator.reached_end
+        if request.POST.get("select_across") != "1" or not many:
+            return super().response_action(request, queryset, *args)
+        name = request.POST.get("action", "")
+        if name in self.in_batches and name in self.get_actions(request):
+            return self.act_on_all(request, name, queryset)
+        words = _t("More than %(number)s match: too many to change at once. Narrow the list by its filters first.")
+        self.message_user(request, words % {"number": localize(paginator.limit)}, messages.WARNING)
+        return None
 
     def get_paginator(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -23,6 +23,7 @@ from django.views.decorators.http import require_POST
 
 from scheduling.admin import run_page
 from scheduling.admin.base import ReadOnlyAdmin, back, person, require, tell_started
+from scheduling.admin.in_batches import DELETE, InBatches
 from scheduling.admin.paging import AheadMixin
 from scheduling.admin.run_filters import (
     BackfillFilter,
@@ -41,6 +42,15 @@ from scheduling.models import Cause, Run, RunStatus
 CANCEL = "scheduling.cancel_run"
 START = "scheduling.start_run"
 NOTE = "scheduling.change_run"
+
+
+def _to_cancel(runs: QuerySet[Run]) -> QuerySet[Run]:
+    return Run.objects.to_cancel().filter(pk__in=runs.values("pk"))
+
+
+def _cancel(_admin: Any, request: HttpRequest, runs: QuerySet[Run]) -> int:
+    """Cancel runs; return how many of them had not ended."""
+    return sum(run.cancel(person(request)) for run in runs)
 
 
 @admin.register(Run)
@@ -67,6 +77,10 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
     view_on_site = False
     list_select_related = ("schedule", "requested_by")
     actions = ("cancel_many", "again_many")
+    in_batches: ClassVar[dict[str, InBatches]] = {
+        "delete_selected": DELETE,
+        "cancel_many": InBatches(_("Cancel"), _to_cancel, _cancel),
+    }
 
     # ── the list ──
 
@@ -108,7 +122,7 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
     @admin.action(description=_("Cancel"), permissions=["cancel"])
     def cancel_many(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         """Cancel those of the chosen runs that have not ended."""
-        cancelled = sum(run.cancel(person(request)) for run in queryset)
+        cancelled = _cancel(self, request, queryset)
         text = ngettext("%d run is cancelled.", "%d runs are cancelled.", cancelled) % cancelled
         self.message_user(request, text, messages.SUCCESS if cancelled else messages.WARNING)
 

@@ -114,6 +114,10 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Keep the one run that is still held under this claim token."""
         return self.running().filter(pk=run_id, claim_token=token)
 
+    def to_cancel(self) -> RunQuerySet:
+        """Keep the runs that have not ended and that nobody has asked to end."""
+        return self.active().filter(cancel_requested_at__isnull=True)
+
     def cancel_requested(self) -> RunQuerySet:
         """Keep the running runs that somebody wants to end."""
         return self.running().filter(cancel_requested_at__isnull=False)

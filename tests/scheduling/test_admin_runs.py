@@ -328,3 +328,22 @@ def test_run_again_clicked_twice_is_one_run(admin_client: Client) -> None:
         for _click in range(2):
             admin_client.post(address, {"request_key": found[1]})
         assert run.children.count() == 1
+
+
+def test_all_runs_that_match_are_cancelled_in_batches(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scheduling.admin.paging.COUNTED_AHEAD", 1)
+    monkeypatch.setattr("scheduling.admin.runs.RunAdmin.list_per_page", 2)
+    monkeypatch.setattr("scheduling.admin.in_batches.BATCH", 2)
+    queued = [factories.run() for _number in range(6)]
+    running = factories.running()
+    done = factories.run(status=RunStatus.SUCCEEDED, started_at=timezone.now(), finished_at=timezone.now())
+    data = {"action": "cancel_many", "_selected_action": [done.pk], "select_across": "1"}
+    assert "all 7 runs that match" in admin_client.post(LIST, data).content.decode()
+    page = admin_client.post(LIST, {**data, "sure": "1"}, follow=True).content.decode()
+    assert "Cancel: 7 runs." in page
+    assert {run.status for run in Run.objects.filter(pk__in=[run.pk for run in queued])} == {RunStatus.CANCELLED}
+    running.refresh_from_db()
+    assert running.cancel_requested_at is not None
+    # To run so many again is refused.
+    page = admin_client.post(LIST, {**data, "action": "again_many"}, follow=True).content.decode()
+    assert "More than 4 match" in page and Run.objects.count() == 8

@@ -6,12 +6,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.utils import timezone
 
 from scheduling.admin.paging import COUNTED_AHEAD, AheadPaginator
 from scheduling.models import Tag
-from scrapers.models import Article, ArticlePage, ArticleSource, Host, ResultStatus, Source, SourceResult, url_hash
+from scrapers.models import (
+    Article,
+    ArticlePage,
+    ArticleSource,
+    Host,
+    ResultStatus,
+    Source,
+    SourceResult,
+    Tombstone,
+    url_hash,
+)
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -210,18 +221,50 @@ def test_many_articles_are_deleted_by_the_action(reader: Client) -> None:
     assert Article.objects.count() == 1
 
 
-def test_all_that_match_are_not_deleted_where_nobody_was_told_how_many_they_are(
-    reader: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def short_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scheduling.admin.paging.COUNTED_AHEAD", 1)
     monkeypatch.setattr("scrapers.admin.article.ArticleAdmin.list_per_page", 2)
-    keys = [article(f"Story {number}").pk for number in range(5)]
+    monkeypatch.setattr("scheduling.admin.in_batches.BATCH", 2)
+
+
+def all_of(keys: list[int], **values: str) -> dict[str, Any]:
+    return {"action": "delete_selected", "_selected_action": keys[:1], "select_across": "1", **values}
+
+
+def test_all_that_match_are_deleted_once_the_person_was_told_how_many_they_are(
+    reader: Client, short_lists: None
+) -> None:
+    keys = [article(f"Story {number}").pk for number in range(7)]
+    article("Other")
     reader.force_login(factories.user("scrapers.view_article", "scrapers.delete_article"))
-    chosen = {"action": "delete_selected", "_selected_action": keys[:1], "select_across": "1", "post": "yes"}
-    assert "More than 4 match" in reader.post(LIST, chosen, follow=True).content.decode()
-    assert Article.objects.count() == 5
-    reader.post(f"{LIST}?q=Story 3", chosen)
-    assert sorted(Article.objects.values_list("title", flat=True)) == [f"Story {number}" for number in (0, 1, 2, 4)]
+    page = reader.post(f"{LIST}?q=Story", all_of(keys)).content.decode()
+    assert "all 7 articles that match" in page
+    assert Article.objects.count() == 8
+    page = reader.post(f"{LIST}?q=Story", all_of([0], sure="1"), follow=True).content.decode()
+    assert "Delete: 7 articles." in page
+    assert [one.title for one in Article.objects.all()] == ["Other"]
+    assert Tombstone.objects.count() == 7 and LogEntry.objects.count() == 7
+
+
+def test_what_there_was_no_time_for_is_told_and_gone_on_with(
+    reader: Client, short_lists: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [article(f"Story {number}").pk for number in range(7)]
+    reader.force_login(factories.user("scrapers.view_article", "scrapers.delete_article"))
+    clock = iter(range(0, 1_000, 6))
+    monkeypatch.setattr("scheduling.admin.in_batches.time.monotonic", lambda: next(clock))
+    page = reader.post(LIST, all_of(keys, sure="1")).content.decode()
+    assert "So far: 2 articles." in page and "Left: 5." in page and "Go on" in page
+    for _once_more in range(3):
+        page = reader.post(LIST, all_of([0], sure="1"), follow=True).content.decode()
+    assert "Delete: 1 articles." in page and not Article.objects.exists()
+
+
+def test_who_may_not_delete_is_not_asked_either(reader: Client, short_lists: None) -> None:
+    keys = [article(f"Story {number}").pk for number in range(7)]
+    assert "Go on" not in reader.post(LIST, all_of(keys, sure="1"), follow=True).content.decode()
+    assert Article.objects.count() == 7
 
 
 def test_an_article_that_is_gone_leads_back_to_the_list(reader: Client) -> None:
