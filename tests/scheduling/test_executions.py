@@ -120,3 +120,23 @@ def test_rows_wait_while_runs_are_to_begin_but_not_for_ever(monkeypatch: pytest.
     monkeypatch.setattr(log, "flush", lambda: written.append(1))
     log.run()
     assert written == [1]
+
+
+@pytest.mark.anydb
+def test_rows_that_waited_long_enough_are_written_though_runs_still_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(float(second) for second in range(100))
+    asked: list[bool] = []
+    written: list[int] = []
+
+    def flush() -> None:
+        written.append(len(asked))
+        log._ended.set()
+
+    log = ExecutionLog(lambda: asked.append(True) or True)
+    monkeypatch.setattr(executions.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(executions, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(executions, "CROWDED_SECONDS", 3.0)
+    monkeypatch.setattr(log, "flush", flush)
+    log.run()
+    # A second passes with each look: after three of them it waits no longer. The other is the last, at the end.
+    assert written == [3, 3]
