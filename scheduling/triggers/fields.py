@@ -134,6 +134,8 @@ class PlainFields:
                 validate_crontab(self.crontab)
             except ValidationError as error:
                 errors["crontab"] = [error]
+        if self.kind == TriggerKind.CALENDAR and self.calendar_unit not in CalendarUnit.values:
+            errors["calendar_unit"] = [ValidationError(needed["calendar_unit"], code="incomplete")]
         # SQLite would store it, and no calendar holds its due times.
         if self.kind == TriggerKind.INTERVAL and (self.interval_seconds or 0) > LONGEST_INTERVAL:
             message = gettext("The interval can be at most %(largest)d seconds.") % {"largest": LONGEST_INTERVAL}

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import time_machine
 from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -356,6 +357,68 @@ def test_what_is_wrong_is_said_in_words_at_its_field(
 def test_what_makes_sense_is_accepted(values: dict[str, Any]) -> None:
     with time_machine.travel(NOW, tick=False):
         make(**values).full_clean()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("constraint", "values"),
+    [
+        ("schedule_name_not_empty", {"name": ""}),
+        ("schedule_trigger_(legal|complete)", {"trigger_kind": "moon"}),
+        ("schedule_executor_legal", {"executor": "moon"}),
+        ("schedule_interval_positive", {"trigger_kind": "manual", "interval_seconds": 0}),
+        ("schedule_trigger_complete", {"trigger_kind": "crontab", "crontab": ""}),
+        ("schedule_trigger_complete", {"trigger_kind": "interval", "interval_seconds": None}),
+        ("schedule_trigger_complete", {"trigger_kind": "date", "run_at": None}),
+        *(
+            ("schedule_trigger_complete", CALENDAR | {name: wrong})
+            for name, wrong in (
+                ("calendar_count", 0),
+                ("calendar_unit", "moons"),
+                ("calendar_at", None),
+                ("calendar_first_day", None),
+            )
+        ),
+        ("schedule_trigger_complete", {"trigger_kind": "any_of", "parts": []}),
+        ("schedule_trigger_complete", {"trigger_kind": "all_of", "parts": []}),
+        ("schedule_concurrency_legal", {"concurrency_policy": "moon"}),
+        ("schedule_catch_up_legal", {"catch_up": "moon"}),
+        ("schedule_limits_positive", {"queue_limit": 0}),
+        ("schedule_limits_positive", {"catch_up_limit": 0}),
+        ("schedule_limits_positive", {"retry_delay_seconds": 0}),
+        ("schedule_limits_positive", {"retry_delay_seconds": 9, "retry_delay_max_seconds": 8}),
+        ("schedule_optional_limits_positive", {"max_runs": 0}),
+        ("schedule_optional_limits_positive", {"time_limit_seconds": 0}),
+        ("schedule_optional_limits_positive", {"memory_limit_mb": 0}),
+        ("schedule_optional_limits_positive", {"pause_after_failures": 0}),
+        ("schedule_end_after_start", {"trigger_kind": "manual", "start_at": NOW, "end_at": NOW}),
+    ],
+)
+def test_what_a_constraint_of_the_database_refuses_is_said_at_a_field_before(
+    constraint: str, values: dict[str, Any]
+) -> None:
+    made = make(**{"interval_seconds": 60, **values})
+    with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
+        made.save()
+    assert set(refused(make(**{"interval_seconds": 60, **values}))) <= set(values)
+
+
+@pytest.mark.django_db
+def test_no_other_constraint_is_left_to_the_database() -> None:
+    judged_by_clean = {
+        "schedule_name_not_empty",
+        "schedule_trigger_legal",
+        "schedule_executor_legal",
+        "schedule_interval_positive",
+        "schedule_trigger_complete",
+        "schedule_concurrency_legal",
+        "schedule_catch_up_legal",
+        "schedule_limits_positive",
+        "schedule_optional_limits_positive",
+        "schedule_end_after_start",
+    }
+    no_form_has_their_fields = {"schedule_pause_has_start", "schedule_pause_ends_after_start"}
+    assert {one.name for one in Schedule._meta.constraints} == judged_by_clean | no_form_has_their_fields
 
 
 @pytest.mark.django_db
