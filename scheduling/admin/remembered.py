@@ -11,9 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
+from django.contrib import messages
 from django.contrib.admin.options import IS_POPUP_VAR, TO_FIELD_VAR
 from django.contrib.admin.views.main import ERROR_FLAG
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.translation import gettext as _t
 
 from scheduling.admin.turned import PAGE, RESET, TurnableChangeList
 
@@ -25,6 +28,8 @@ else:
     _Admin = object
 
 SESSION_KEY = "newss_lists"
+MOST_WORDS = 100
+"""So many words a list is searched for; each makes the condition deeper, and SQLite ends at 1,000."""
 LONGEST = 2_000
 """So many characters of an address are remembered."""
 
@@ -37,6 +42,22 @@ class ListMixin(_Admin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
         """Return the list whose filters can be turned round."""
         return TurnableChangeList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search as usual; for more words than databases can look for at once find nothing, and say so."""
+        if self.are_too_many(request, search_term):
+            return queryset.none(), False
+        return super().get_search_results(request, queryset, search_term)
+
+    def are_too_many(self, request: HttpRequest, search_term: str) -> bool:
+        """Tell whether a search has more words than databases can look for at once, and say so."""
+        many = len(search_term.split()) > MOST_WORDS
+        if many:
+            words = _t("At most %(number)d words can be searched for.") % {"number": MOST_WORDS}
+            self.message_user(request, words, messages.WARNING)
+        return many
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show the list, or lead to it as it was left."""

@@ -78,7 +78,8 @@ class ScheduleListAdmin(EditManyMixin, VersionsAdmin):
     ) -> tuple[QuerySet[Schedule], bool]:
         """Return what fits the words, in the schedules and in what their jobs would do; no row is there twice."""
         assert isinstance(queryset, ScheduleQuerySet)
-        return queryset.search(search_term), False
+        found = queryset.none() if self.are_too_many(request, search_term) else queryset.search(search_term)
+        return found, False
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ScheduleChangeList]:
         """Return the list that fetches what its rows show a page at a time."""

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
 
 from scrapers.extract.encoding import decode
-from scrapers.models import ArticlePage
+from scrapers.models import Article, ArticlePage
 
 if TYPE_CHECKING:
     from django.contrib.admin.options import ModelAdmin
@@ -48,7 +48,8 @@ class PageMixin(_Base):
         """Show the page cleaned; with `?file` hand it out as it came, to be stored and never opened here."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        page = get_object_or_404(ArticlePage.objects.select_related("article"), article=key)
+        article = get_object_or_404(Article, pk=key)
+        page = get_object_or_404(ArticlePage, article=article)
         if "file" in request.GET:
             response = HttpResponse(page.html, content_type="application/octet-stream")
             response["Content-Disposition"] = f'attachment; filename="article-{key}.html"'
@@ -56,8 +57,9 @@ class PageMixin(_Base):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": _t("As it came: %(title)s") % {"title": page.article.title},
+            "title": _t("As it came: %(title)s") % {"title": article.title},
             "page": page,
+            "article": article,
             "body": cleaned(decode(page.html, page.content_type)),
         }
         return TemplateResponse(request, "scrapers/admin/article_page.html", context)

@@ -350,5 +350,13 @@ def test_a_kept_page_is_shown_cleaned_and_handed_out_as_it_came(reader: Client, 
     assert "attachment" in answer["Content-Disposition"] and answer["X-Content-Type-Options"] == "nosniff"
     assert f"{LIST}{other.pk}/page/" not in reader.get(f"{LIST}{other.pk}/change/").content.decode()
     assert reader.get(f"{LIST}{other.pk}/page/").status_code == 404
+    assert reader.get(f"{LIST}{10**20}/page/").status_code == 404
     client.force_login(factories.user())
     assert client.get(address).status_code == 403
+
+
+@pytest.mark.parametrize("address", ["source", "host", "sourceresult"])
+def test_a_search_for_more_words_than_can_be_looked_for_says_so(reader: Client, address: str) -> None:
+    source("One")
+    page = reader.get(f"/admin/scrapers/{address}/", {"q": "word " * 1_500}).content.decode()
+    assert "At most 100 words can be searched for." in page
