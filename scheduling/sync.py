@@ -209,7 +209,8 @@ class Sync:
 
     def _problem(self, schedule: Schedule) -> str:
         """Return what is wrong with a schedule; one that the store knows has a trigger that can be understood."""
-        if self._store.trigger(schedule) is not None and schedule.job in registry:
+        is_known = self._store.trigger(schedule) is not None and schedule.job in registry
+        if is_known and isinstance(schedule.parameters, dict):
             return ""
         return schedule.problem()
 

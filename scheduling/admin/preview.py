@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from cronsim import CronSimError
+
 from scheduling.models import Schedule
 
 WHEN = (
@@ -66,6 +68,6 @@ def of_schedule(schedule: Schedule) -> Preview:
     """Return the preview of a schedule, saved or not."""
     try:
         times, warnings = schedule.next_fires(TIMES), schedule.warnings()
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, CronSimError) as error:
         return Preview(words=schedule.words(), errors=[str(error)])
     return Preview(schedule.words(), times, warnings, zone=ZoneInfo(schedule.timezone))

@@ -100,7 +100,9 @@ class ScheduleForm(BorrowingForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.show_borrowed(self.instance.parameters or {})
+        stored: Any = self.instance.parameters
+        # Plain SQL may have stored what is no object; then the form begins anew.
+        self.show_borrowed(stored if isinstance(stored, dict) else {})
         if not self.is_bound and self.instance._state.adding:
             self.initial["interval_seconds"] = self.instance.interval_seconds = FIRST_INTERVAL_SECONDS
         job = self.fields.get("job")

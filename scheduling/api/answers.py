@@ -16,6 +16,11 @@ from scheduling.jobs import registry
 from scheduling.models import Run, Schedule, SchedulerInstance
 
 
+def _object(parameters: Any) -> dict[str, Any]:
+    """Return parameters; none where plain SQL stored something else, which their words still show."""
+    return parameters if isinstance(parameters, dict) else {}
+
+
 class StartedRun(Schema):
     """A run that was asked for."""
 
@@ -71,7 +76,7 @@ class RunDetail(Schema):
             if name not in ("url", "schedule", "requested_by", "waits_for")
         }
         return cls(
-            **plain,
+            **plain | {"parameters": _object(run.parameters)},
             url=request.build_absolute_uri(run.get_absolute_url()),
             schedule=run.schedule_id,
             requested_by=run.requested_by.get_username() if run.requested_by else None,
@@ -102,11 +107,12 @@ class ScheduleDetail(Schema):
     def of_all(cls, request: HttpRequest, schedules: Sequence[Schedule]) -> list[ScheduleDetail]:
         """Return what is told of schedules (whose tags were prefetched), with no query for each."""
         words = registry.describe_all([(schedule.job, schedule.parameters) for schedule in schedules])
-        plain = ("id", "name", "description", "enabled", "job", "parameters")
+        plain = ("id", "name", "description", "enabled", "job")
         pause = ("paused_at", "paused_until", "pause_reason")
         return [
             cls(
                 **{name: getattr(schedule, name) for name in (*plain, *pause)},
+                parameters=_object(schedule.parameters),
                 url=request.build_absolute_uri(schedule.get_absolute_url()),
                 tags=[tag.name for tag in schedule.tags.all()],
                 parameters_words=described,

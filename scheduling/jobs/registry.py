@@ -85,6 +85,7 @@ class Job:
         Raises `ValidationError` naming the keys that the form does not have. Values are not judged again: what they
         name may have been deleted since, and the job tells that better.
         """
+        check_object(parameters)
         if unknown := self._unknown(parameters):
             raise ValidationError(unknown)
         return {**{name: field.initial for name, field in self.form.base_fields.items()}, **parameters}
@@ -94,6 +95,7 @@ class Job:
 
         Raises `ValidationError` with a message dict that names each unknown or wrong key.
         """
+        check_object(parameters)
         unknown = self._unknown(parameters) | self._not_text(parameters)
         defaults = {name: field.initial for name, field in self.form.base_fields.items() if field.initial is not None}
         form = self.form(data={**defaults, **parameters})
@@ -117,6 +119,12 @@ class Job:
         known = ", ".join(self.form.base_fields) or _("none")
         message = _("Unknown parameter; the known ones are: %(known)s.") % {"known": known}
         return {key: [message] for key in unknown}
+
+
+def check_object(parameters: Any) -> None:
+    """Raise a `ValidationError` for parameters that are no object, as only plain SQL can store them."""
+    if not isinstance(parameters, dict):
+        raise ValidationError(_("The parameters are no object with a value for each name."))
 
 
 class Registry:
@@ -167,8 +175,10 @@ class Registry:
         """Return a job's label, or its name if it is not registered (any more)."""
         return str(self._jobs[name].label) if name in self._jobs else name
 
-    def describe(self, name: str, parameters: dict[str, Any]) -> str:
-        """Return in words what a job would do with these parameters."""
+    def describe(self, name: str, parameters: Any) -> str:
+        """Return in words what a job would do with these parameters; as they are, where they are no object."""
+        if not isinstance(parameters, dict):
+            return str(parameters)
         definition = self._jobs.get(name)
         if definition is None or definition.describe is None:
             return ", ".join(f"{key}: {value}" for key, value in parameters.items() if value not in (None, "", []))
@@ -180,7 +190,8 @@ class Registry:
         for name in {name for name, _parameters in rows}:
             mine = [index for index, row in enumerate(rows) if row[0] == name]
             definition = self._jobs.get(name)
-            if definition is not None and definition.describe_all is not None:
+            are_objects = all(isinstance(rows[index][1], dict) for index in mine)
+            if definition is not None and definition.describe_all is not None and are_objects:
                 words |= dict(zip(mine, definition.describe_all([rows[index][1] for index in mine]), strict=True))
             else:
                 words |= {index: self.describe(*rows[index]) for index in mine}
@@ -198,7 +209,11 @@ class Registry:
             definition = self._jobs.get(name)
             if text.casefold() in self.label(name).casefold():
                 found |= dict.fromkeys(mine, True)
-            elif definition is not None and definition.search is not None:
+            elif (
+                definition is not None
+                and definition.search is not None
+                and all(isinstance(rows[index][1], dict) for index in mine)
+            ):
                 found |= dict(zip(mine, definition.search(text, [rows[index][1] for index in mine]), strict=True))
             else:
                 words = self.describe_all([rows[index] for index in mine])

@@ -266,6 +266,8 @@ class Schedule(Timed, Pausable):
 
         if self.job not in registry:
             return gettext("The job “%(job)s” is not registered in this installation.") % {"job": self.job}
+        if not isinstance(self.parameters, dict):
+            return gettext("The parameters are no object with a value for each name.")
         try:
             self.trigger()
         except Exception as error:

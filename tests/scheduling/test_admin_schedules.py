@@ -562,3 +562,17 @@ def test_an_edit_asks_the_database_for_no_check_constraint(admin_client: Client)
         answer = admin_client.post(schedule.get_absolute_url(), {**data, "interval_seconds_count": "8"})
     assert answer.status_code == 302
     assert not [query["sql"] for query in captured if "_check" in query["sql"]]
+
+
+@pytest.mark.parametrize(
+    "values", [{"parameters": [1]}, {"parameters": "x"}, {"trigger_kind": "crontab", "crontab": "boom"}]
+)
+def test_what_was_broken_past_the_form_is_told_in_words_and_breaks_no_page(
+    admin_client: Client, values: dict[str, Any]
+) -> None:
+    schedule = factories.schedule(job="echo")
+    Schedule.objects.update(**values)
+    schedule.refresh_from_db()
+    assert schedule.problem()
+    for address in ("/admin/", LIST, schedule.get_absolute_url(), "/api/v1/schedules"):
+        assert admin_client.get(address).status_code == 200

@@ -221,6 +221,13 @@ def test_what_cannot_be_read_is_one_line(arguments: list[str], message: str) -> 
         run(*arguments)
 
 
+def test_a_crontab_with_a_nul_character_is_no_text_file(tmp_path: Path) -> None:
+    file = tmp_path / "crontab"
+    file.write_bytes(b"* * * * * echo a\0b\n")
+    with pytest.raises(CommandError, match="is not a text file"):
+        run("crontab", str(file))
+
+
 # django-celery-beat.
 
 CELERY_BEAT = [

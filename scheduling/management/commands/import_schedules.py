@@ -92,6 +92,8 @@ class Command(BaseCommand):
                 raise CommandError(f"{name}: {error.strerror or error}") from error
             except UnicodeDecodeError as error:
                 raise CommandError(_("%(name)s is not a text file in UTF-8.") % {"name": name}) from error
+            if "\0" in text:
+                raise CommandError(_("%(name)s is not a text file in UTF-8.") % {"name": name})
             shown = "crontab" if name == "-" else Path(name).name
             return Crontab(shown, options["timezone"], system=options["system"], user=getpass.getuser()).lines(text)
         if options["database"] not in connections:
