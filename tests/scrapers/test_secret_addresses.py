@@ -22,7 +22,7 @@ from scrapers.kinds import OptionsForm, SecretField, registry
 from scrapers.models import ResultStatus, Source, SourceMove
 from scrapers.models.move import MOVES_AFTER
 from scrapers.opml import Outline, import_outlines, read
-from scrapers.secrets import MASK, without_tokens
+from scrapers.secrets import MASK, perhaps_secret_part, without_tokens
 from scrapers.source_settings import clean_settings
 from tests import factories
 from tests.scrapers.conftest import Collected, LocalServer
@@ -71,6 +71,31 @@ def where_it_stands(secret: str) -> list[str]:
 )
 def test_tokens_in_an_address_are_known_by_name_and_look(url: str, clean: str, taken: dict[str, str]) -> None:
     assert without_tokens(url) == (clean, taken)
+
+
+@pytest.mark.anydb
+@pytest.mark.parametrize(
+    ("url", "perhaps"),
+    [
+        ("https://a.example/feeds/9f86d081884c7d659a2feaa0c55ad015/rss", True),
+        ("https://a.example/private/3f2504e0-4f89-11d3-9a0c-0305e82c3301.xml", True),
+        ("https://a.example/2026/11/the-10-best-stories-of-the-week/feed", False),
+        ("https://a.example/{hidden}/rss", False),
+        ("https://a.example/?id=9f86d081884c7d659a2feaa0c55ad015", False),
+    ],
+)
+def test_a_part_of_a_path_may_look_like_a_token(url: str, perhaps: bool) -> None:
+    assert perhaps_secret_part(url) is perhaps
+
+
+@pytest.mark.django_db
+def test_a_person_is_asked_whether_what_looks_like_a_token_is_one(client: Client) -> None:
+    client.force_login(factories.user(is_superuser=True))
+    values = {"kind": "feed", "enabled": "on", "pace": "each_run", "interval_minutes": "60"}
+    for name, address in (("A", "https://a.example/9f86d081884c7d659a2feaa0c55ad015"), ("B", "https://b.example/rss")):
+        saved = client.post("/admin/scrapers/source/add/", {**values, "name": name, "url": address}, follow=True)
+        assert Source.objects.filter(name=name).exists()
+        assert ("looks like a token" in saved.content.decode()) is (name == "A")
 
 
 @pytest.mark.anydb
