@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db.models import Max
 from django.utils import timezone
 
 from scrapers import conf
+from scrapers.batches import Together
 from scrapers.database import DatabaseThread
 from scrapers.fetch import robots, slots
 from scrapers.fetch.answers import PORTS, REDIRECTS, Raw, Tally, target_of, wire_of
 from scrapers.fetch.failures import NETWORK, CollectError, FailureClass
+from scrapers.fetch.groups import group_name
 from scrapers.fetch.validators import retry_after
 from scrapers.fetch.wire import Wire
-from scrapers.models import Host
+from scrapers.models import Host, HostGroup
 
 MAX_ROBOTS_REDIRECTS = 5
 """RFC 9309, 2.3.1.2: at least five."""
 RATE_LIMIT_PAUSE = timedelta(seconds=60)
 """How long a host is left alone that answered 429 without saying how long."""
+Key = tuple[str, str, int]
+"""Scheme, name and port of a host."""
 _ROBOTS_HEADERS = {"Accept": "text/plain, */*;q=0.1"}
 
 
@@ -43,11 +49,13 @@ class Hosts:
     def __init__(self, database: DatabaseThread, wire: Wire) -> None:
         self._database = database
         self._wire = wire
+        self._loaded: Together[Key, Host] = Together(database, _load_hosts)
         self._slots = slots.Slots(database)
-        self._hosts: dict[tuple[str, str, int], asyncio.Task[Known]] = {}
+        self._hosts: dict[Key, asyncio.Task[Known]] = {}
 
     async def close(self) -> None:
         """Give back every lane."""
+        await self._loaded.close()
         await self._slots.close()
 
     async def known(self, url: str) -> Known:
@@ -63,8 +71,8 @@ class Hosts:
             self._hosts.pop(key, None)
             raise
 
-    async def _load(self, key: tuple[str, str, int]) -> Known:
-        host = await self._database.run(_load_host, key)
+    async def _load(self, key: Key) -> Known:
+        host = await self._loaded.write(key)
         return Known(host, self._slots.add(host, robots.delay_seconds(host), conf.host_concurrency()))
 
     async def check_robots(self, known: Known, url: str, tally: Tally, proxy: str) -> None:
@@ -191,11 +199,39 @@ def check_cool_down(host: Host, tally: Tally | None = None) -> None:
             raise slots.cooling_error(host.host, until)
 
 
-def _load_host(key: tuple[str, str, int]) -> Host:
-    scheme, name, port = key
-    host, _created = Host.objects.select_related("group").get_or_create(scheme=scheme, host=name, port=port)
-    slots.create_lanes(host, conf.host_concurrency())
-    return host
+def _load_hosts(keys: Sequence[Key]) -> list[Host | Exception]:
+    """Return hosts, made where they are new; where the database refuses one, that error in its place."""
+    try:
+        found = _stored(keys)
+        if missing := sorted(set(keys) - found.keys()):
+            _make(missing)
+            found = _stored(keys)
+        slots.create_lanes(list(found.values()), conf.host_concurrency())
+        # SQLite passes silently over what breaks a constraint.
+        return [found.get(key) or DatabaseError(f"the host {key[1]} could not be stored") for key in keys]
+    except (OperationalError, InterfaceError):
+        raise
+    except DatabaseError as error:
+        return [error] if len(keys) == 1 else [host for key in keys for host in _load_hosts([key])]
+
+
+def _stored(keys: Sequence[Key]) -> dict[Key, Host]:
+    wanted = set(keys)
+    hosts = Host.objects.select_related("group").filter(host__in={name for _scheme, name, _port in keys})
+    return {key: host for host in hosts if (key := (host.scheme, host.host, host.port)) in wanted}
+
+
+def _make(keys: Sequence[Key]) -> None:
+    """Store new hosts with their groups, and what the hosts of these have asked for; another process may do so too."""
+    made = [Host(scheme=scheme, host=name, port=port) for scheme, name, port in keys]
+    names = [group_name(host) for host in made]
+    HostGroup.objects.bulk_create([HostGroup(name=name) for name in sorted(set(names))], ignore_conflicts=True)
+    groups = {group.name: group for group in HostGroup.objects.filter(name__in=names)}
+    cooling = Host.objects.cooling().filter(group__in=groups.values()).order_by().values_list("group")
+    until = dict(cooling.annotate(until=Max("cool_down_until")))
+    for host, name in zip(made, names, strict=True):
+        host.group, host.cool_down_until = groups[name], until.get(groups[name].pk)
+    Host.objects.bulk_create(made, ignore_conflicts=True)
 
 
 def _save_robots(host: Host) -> None:

@@ -28,6 +28,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import Count
 from django.utils import timezone
 from django.utils.translation import gettext as _t
 
@@ -338,14 +339,21 @@ class Slots:
             logger.warning("Lanes could not be given back, their leases will end: %s", error)
 
 
-def create_lanes(host: Host, concurrency: int) -> None:
-    """See to it that a host has a group, by the rule that holds now, and the group its lanes."""
-    group = host.join(group_name(host))
-    known = HostLane.objects.filter(group=group).count()
-    if known < concurrency:
-        HostLane.objects.bulk_create(
-            [HostLane(group=group, number=number) for number in range(concurrency)], ignore_conflicts=True
-        )
+def create_lanes(hosts: Sequence[Host], concurrency: int) -> None:
+    """See to it that hosts have their groups, by the rule that holds now, and the groups their lanes."""
+    groups = sorted({host.join(group_name(host)).pk for host in hosts})
+    known = dict(
+        HostLane.objects.filter(group__in=groups).order_by().values_list("group").annotate(number_of=Count("pk"))
+    )
+    HostLane.objects.bulk_create(
+        [
+            HostLane(group_id=group, number=number)
+            for group in groups
+            if known.get(group, 0) < concurrency
+            for number in range(concurrency)
+        ],
+        ignore_conflicts=True,
+    )
 
 
 def note_cool_down(host: Host, pause: timedelta) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection
+from django.db import DatabaseError, IntegrityError, connection
+from django.utils import timezone
 
+from scrapers import conf
 from scrapers.batches import Together
 from scrapers.collect import spread
 from scrapers.database import DatabaseThread
-from scrapers.models import ResultStatus, Source
+from scrapers.fetch.hosts import _load_hosts
+from scrapers.models import Host, HostLane, ResultStatus, Source
 from scrapers.storage import _in_one_transaction
 from tests.scrapers.conftest import Collected, LocalServer
 
@@ -78,6 +82,34 @@ def test_the_sources_of_one_host_do_not_stand_in_a_row() -> None:
     names = ("a1", "a2", "a3", "b1", "c1", "c2")
     sources = [Source(name=name, url=f"https://{name[0]}.example/{name[1]}") for name in names]
     assert [names[place] for place in spread(sources)] == ["a1", "b1", "c1", "a2", "c2", "a3"]
+
+
+def test_many_new_hosts_take_the_statements_of_one(django_assert_max_num_queries: Any) -> None:
+    keys = [("https", f"www{number}.example", 443) for number in range(20)]
+    # Eight, and the begin and end of three transactions.
+    with django_assert_max_num_queries(14):
+        hosts = _load_hosts(keys)
+    assert [host.host for host in hosts if isinstance(host, Host)] == [name for _scheme, name, _port in keys]
+    assert HostLane.objects.filter(group__hosts__in=Host.objects.all()).count() == 20 * conf.host_concurrency()
+    with django_assert_max_num_queries(2):
+        assert _load_hosts(keys) == hosts
+
+
+def test_a_new_host_heeds_what_the_others_of_its_group_asked_for(settings: Any) -> None:
+    settings.NEWSS_GROUP_HOSTS = True
+    one, other = (("https", f"{name}.example.com", 443) for name in ("one", "other"))
+    [asked] = _load_hosts([one])
+    assert isinstance(asked, Host)
+    asked.cool_down(timezone.now() + timedelta(hours=1))
+    [found] = _load_hosts([other])
+    assert isinstance(found, Host)
+    assert (found.group, found.cool_down_until) == (asked.group, Host.objects.get(pk=asked.pk).cool_down_until)
+
+
+def test_a_host_that_the_database_refuses_keeps_no_other_from_being_asked() -> None:
+    found = _load_hosts([("https", "good.example", 443), ("https", "bad.example", 0)])
+    assert [type(one) for one in found][:1] == [Host]
+    assert isinstance(found[1], DatabaseError)
 
 
 def test_only_the_thread_of_a_run_does_not_wait_for_the_disk(on_postgresql: bool) -> None:

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def host() -> Host:
     made = Host.objects.create(scheme="http", host="h.example", port=80)
-    create_lanes(made, 4)
+    create_lanes([made], 4)
     return made
 
 
