@@ -53,7 +53,7 @@ only compute do not run side by side, but get into the way of each other and of 
 TURN_SECONDS = 0.1
 """So long a run waits for its turn at most."""
 WRITER_WAITS_SECONDS = 0.5
-"""As long ends are not written while more than `CHUNK` runs wait to begin: those go first."""
+"""As long ends are not written while more than `CHUNK` runs wait to begin, or short ones take turns: those go first."""
 RETRY_SECONDS = 1.0
 """Seconds before ends are written again when the database was away."""
 
@@ -287,7 +287,7 @@ class ThreadExecutor(Executor):
         while None not in ends:
             ends = [self._finished.get()]
             until = time.monotonic() + WRITER_WAITS_SECONDS
-            while self.is_crowded() and time.monotonic() < until:
+            while (self.is_crowded() or self._turn.locked()) and time.monotonic() < until:
                 time.sleep(0.02)
             with contextlib.suppress(Empty):
                 while len(ends) < CHUNK:
