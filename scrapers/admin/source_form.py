@@ -119,7 +119,7 @@ class SourceForm(SettingsFields, BorrowingForm):
         self._stored_options = dict(self.instance.options or {})
         self.show_borrowed(self._stored_options)
         if "url" in self.fields and self.kind_name in dict(registry.choices()):
-            hidden = _t("Put braces around a part of the path that nobody may see: https://example.org/{s3cret}/rss")
+            hidden = _t("Put braces around a part of the path that nobody may see: https://example.org/{token}/rss")
             self.fields["url"].help_text = f"{registry.get(self.kind_name).address_help} {hidden}".strip()
         self.show_settings(self.instance.settings or {})
         self._show_origins()
