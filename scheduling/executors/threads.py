@@ -51,7 +51,7 @@ SHORT_SECONDS = 0.001
 """A job whose runs take less than this on average does nothing but compute: its runs take turns, since threads that
 only compute do not run side by side, but get into the way of each other and of the thread that fires."""
 TURN_SECONDS = 0.1
-"""So long a run waits for its turn at most."""
+"""So long a run waits for its turn at most; not at all while a thread has been at one run for long."""
 WRITER_WAITS_SECONDS = 0.5
 """As long ends are not written while more than `CHUNK` runs wait to begin, or short ones take turns: those go first."""
 RETRY_SECONDS = 1.0
@@ -239,19 +239,14 @@ class ThreadExecutor(Executor):
                 has_turn = False
             if (run_id := self._handed_over.get()) is None:
                 break
-            entry = self._waiting.get(run_id)
-            if entry is None:
+            held = self._take(run_id)
+            if held is None:
                 continue
-            held = entry[0]
-            self._executing[run_id] = held, time.monotonic()
-            if self._waiting.pop(run_id, None) is None:
-                del self._executing[run_id]
-                continue
-            if self._pace.get(held.job, SHORT_SECONDS) >= SHORT_SECONDS:
-                if has_turn:
-                    self._turn.release()
-                    has_turn = False
-            elif not has_turn:
+            is_short = self._pace.get(held.job, SHORT_SECONDS) < SHORT_SECONDS
+            if has_turn and not is_short:
+                self._turn.release()
+                has_turn = False
+            elif is_short and not has_turn and not self._slow(time.monotonic()):
                 has_turn = self._turn.acquire(timeout=TURN_SECONDS)
             self._execute(held if isinstance(held, Run) else held.run(), run_id)
             # Errors may have left the connection unusable; the next run makes its own.
@@ -259,6 +254,21 @@ class ThreadExecutor(Executor):
                 own.close()
         if has_turn:
             self._turn.release()
+
+    def _take(self, run_id: int) -> Run | ClaimedRun | None:
+        """Let a waiting run count as executing; None for one that was taken back."""
+        entry = self._waiting.get(run_id)
+        if entry is None:
+            return None
+        self._executing[run_id] = entry[0], time.monotonic()
+        if self._waiting.pop(run_id, None) is None:
+            del self._executing[run_id]
+            return None
+        return entry[0]
+
+    def _are_taking_turns(self) -> bool:
+        """Tell whether short runs take turns; one that turned out to be slow keeps nobody waiting."""
+        return self._turn.locked() and not self._slow(time.monotonic())
 
     def _execute(self, run: Run, run_id: int) -> None:
         def keep(context: RunContext) -> None:
@@ -287,7 +297,7 @@ class ThreadExecutor(Executor):
         while None not in ends:
             ends = [self._finished.get()]
             until = time.monotonic() + WRITER_WAITS_SECONDS
-            while (self.is_crowded() or self._turn.locked()) and time.monotonic() < until:
+            while (self.is_crowded() or self._are_taking_turns()) and time.monotonic() < until:
                 time.sleep(0.02)
             with contextlib.suppress(Empty):
                 while len(ends) < CHUNK:

@@ -263,11 +263,14 @@ class Schedule(Timed, Pausable):
     def problem(self) -> str:
         """Return in a sentence why this schedule cannot be fired, or an empty string."""
         from scheduling.jobs import registry
+        from scheduling.jobs.registry import check_object
 
         if self.job not in registry:
             return gettext("The job “%(job)s” is not registered in this installation.") % {"job": self.job}
-        if not isinstance(self.parameters, dict):
-            return gettext("The parameters are no object with a value for each name.")
+        try:
+            check_object(self.parameters)
+        except ValidationError as error:
+            return str(error.message)
         try:
             self.trigger()
         except Exception as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.admin.utils import model_ngettext
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
-from django.utils.formats import number_format
+from django.utils.formats import localize
 from django.utils.translation import gettext as _t
 from django.utils.translation import ngettext
 
@@ -70,4 +70,4 @@ def _told(articles: int, passed: int, results: int) -> list[str]:
             ),
         ),
     )
-    return [sentence % {"count": number_format(count, force_grouping=True)} for count, sentence in said if count]
+    return [sentence % {"count": localize(count)} for count, sentence in said if count]

@@ -155,6 +155,33 @@ def test_a_job_that_was_short_and_now_blocks_leaves_the_other_threads_to_others(
     assert set(Run.objects.values_list("status", flat=True)) == {"succeeded"}
 
 
+@pytest.mark.django_db(transaction=True)
+def test_nobody_waits_for_the_turn_of_a_job_that_was_short_and_has_become_slow(
+    executor: Callable[[int], ThreadExecutor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "TURN_SECONDS", 600.0)
+    monkeypatch.setattr(threads, "QUICK_SECONDS", 0.0)
+    open_gate = threading.Event()
+
+    def gated(_context: RunContext) -> JobResult:
+        open_gate.wait(60)
+        return JobResult("Done.")
+
+    monkeypatch.setitem(registry._jobs, "gated", Job("gated", "Gated", gated))
+    pool = executor(2)
+    pool._pace.update(gated=threads.SHORT_SECONDS / 2, noop=threads.SHORT_SECONDS / 2)
+    (blocked,), short = claimed(1, job="gated"), claimed(4)
+    assert pool._turn.acquire()
+    for run in (blocked, *short):
+        pool.submit(run)
+    try:
+        wait_until(lambda: [run.pk for run in pool.running()] == [blocked.pk])
+    finally:
+        open_gate.set()
+        pool._turn.release()
+    wait_until(lambda: not pool.running())
+
+
 def finished(run: Run, status: RunStatus = RunStatus.SUCCEEDED, seconds: int = 1) -> Finished:
     return Finished(run, Outcome(status, "So.", summary={"n": 1}), NOW, NOW + timedelta(seconds=seconds))
 
