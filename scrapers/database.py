@@ -8,11 +8,11 @@ poll that brought them, and the next poll brings them again. A process that dies
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection, models, transaction
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,6 +36,41 @@ class DatabaseThread:
         """End the thread, when all it was given is done, and its connection."""
         await self.run(_close)
         self._executor.shutdown()
+
+
+def update_rows(model: type[models.Model], rows: Mapping[Any, Mapping[str, Any]]) -> None:
+    """Give rows, by their primary keys, values of their own for the same fields, all in one statement.
+
+    Django's `bulk_update` takes more time for one field than an UPDATE of its own for each row. Rows are locked in the
+    order of their keys, so that two processes never wait for one another.
+    """
+    if not rows:
+        return
+    meta = model._meta
+    key = meta.pk
+    assert key is not None
+    fields = [meta.get_field(name) for name in next(iter(rows.values()))]
+    # A list of values has no types of its own; a database that is strict about them is told those of the columns.
+    strict = connection.features.requires_casted_case_in_updates
+    sets = ", ".join(
+        f'"{field.column}" = CAST(v.column{place} AS {field.cast_db_type(connection)})'  # type: ignore[union-attr]
+        if strict
+        else f'"{field.column}" = v.column{place}'  # type: ignore[union-attr]
+        for place, field in enumerate(fields, 2)
+    )
+    places = ", ".join([f"({', '.join(['%s'] * (len(fields) + 1))})"] * len(rows))
+    values: list[Any] = []
+    for primary, row in sorted(rows.items()):
+        values += [primary, *(field.get_db_prep_save(row[field.name], connection) for field in fields)]  # type: ignore[union-attr]
+    with transaction.atomic():
+        if connection.features.has_select_for_update:
+            list(model._base_manager.select_for_update().filter(pk__in=rows).order_by("pk").values_list("pk"))
+        with connection.cursor() as cursor:
+            table = f'"{meta.db_table}"'
+            cursor.execute(
+                f'UPDATE {table} SET {sets} FROM (VALUES {places}) AS v WHERE {table}."{key.column}" = v.column1',
+                values,
+            )
 
 
 def _call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

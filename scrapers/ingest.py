@@ -94,7 +94,7 @@ class Batch:
         key, content = url_hash(draft.url), draft.content_hash()
         article = self.by_id.get(draft.refresh or 0) or self.by_url.get(key)
         if article is None and key in self.deleted:
-            pass_over(draft.source_id, draft.entry, buried_at=self.now)
+            pass_over([(draft.source_id, draft.entry)], buried_at=self.now)
             Tombstone.objects.filter(url_hash=key, seen_at__isnull=False).update(seen_at=self.now)
             return Outcome.KNOWN
         article = article or self.by_content.get(content) or self._same_title(draft)
@@ -192,6 +192,7 @@ def _page(article: Article, draft: Draft) -> ArticlePage:
 def _note(placed: Iterable[tuple[Draft, Article, Outcome]]) -> None:
     """Link articles to their sources, and remember the items that lead to one under another address."""
     links: dict[tuple[int, int], ArticleSource] = {}
+    passed: list[tuple[int, Entry]] = []
     for draft, article, outcome in placed:
         if outcome in (Outcome.UPDATED, Outcome.KNOWN):
             ArticleSource.objects.filter(article=article, source=draft.source_id).update(
@@ -200,5 +201,6 @@ def _note(placed: Iterable[tuple[Draft, Article, Outcome]]) -> None:
             continue
         links.setdefault((article.pk, draft.source_id), known.link_to(article.pk, draft.source_id, draft.entry))
         if outcome is Outcome.DUPLICATE:
-            pass_over(draft.source_id, draft.entry)
+            passed.append((draft.source_id, draft.entry))
+    pass_over(passed)
     ArticleSource.objects.bulk_create(links.values(), ignore_conflicts=True)

@@ -107,8 +107,8 @@ class Items:
             return set()
         beyond = progress.plan.beyond_first_import([entry.item for entry in entries], progress.ranked)
         progress.ranked += len(entries)
-        for place in beyond:
-            await self._storage.pass_over(progress.source, entries[place])
+        if beyond:
+            await self._storage.pass_over(progress.source, [entries[place] for place in beyond])
         return beyond
 
     async def _work(self, progress: Progress, waiting: deque[tuple[Entry, Status]]) -> None:
@@ -132,7 +132,7 @@ class Items:
         title = entry.item.title or entry.url or entry.item.guid
         self._context.log(f"{source}: “{title}”: {failure.sentence}", logging.WARNING)
         if failure.failure.is_permanent:
-            await self._storage.pass_over(source, entry)
+            await self._storage.pass_over(source, [entry])
         if failure.failure is FailureClass.ROBOTS:
             return Outcome.FORBIDDEN
         progress.failures.append(failure)
@@ -164,10 +164,10 @@ class Items:
         if answer and plan.keep_page:
             draft = replace(draft, page=answer.body, page_type=answer.content_type)
         if not self._query.matches(draft.document(progress.source.name)):
-            await self._storage.pass_over(progress.source, entry, self._query.key)
+            await self._storage.pass_over(progress.source, [entry], self._query.key)
             return Outcome.EXCLUDED
         if plan.is_too_old(draft.published, timezone.now()):
-            await self._storage.pass_over(progress.source, entry)
+            await self._storage.pass_over(progress.source, [entry])
             return Outcome.TOO_OLD
         return await self._storage.store(draft)
 

@@ -280,18 +280,20 @@ def link_to(article_id: int, source_id: int, entry: Entry) -> ArticleSource:
     )
 
 
-def pass_over(source_id: int, entry: Entry, scope: str = "", *, buried_at: datetime | None = None) -> None:
-    """Remember an item that is not stored, so that its page is not fetched again; `scope` as in `PassedItem`.
+def pass_over(entries: Iterable[tuple[int, Entry]], scope: str = "", *, buried_at: datetime | None = None) -> None:
+    """Remember items (source, entry) that are not stored, so that their pages are not fetched again.
 
-    `buried_at` is when it was found to lead to an article that was deleted: then it stays away for good.
+    One statement for all. `scope` as in `PassedItem`; `buried_at` is when they were found to lead to articles that were
+    deleted: then they stay away for good.
     """
-    item = _passed(source_id, entry, scope)
-    buried = {"buried_at": buried_at} if buried_at else {}
-    PassedItem.objects.update_or_create(
-        source_id=source_id,
-        item_key=entry.key,
-        scope=scope,
-        defaults={name: getattr(item, name) for name in ("address_hash", "item_updated_at", "at")} | buried,
+    items = {(source_id, entry.key): _passed(source_id, entry, scope) for source_id, entry in entries}
+    fields = ["address_hash", "item_updated_at", "at"]
+    if buried_at is not None:
+        fields.append("buried_at")
+        for item in items.values():
+            item.buried_at = buried_at
+    PassedItem.objects.bulk_create(
+        items.values(), update_conflicts=True, unique_fields=["source", "item_key", "scope"], update_fields=fields
     )
 
 

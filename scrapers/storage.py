@@ -5,7 +5,7 @@ One object for each run, so that a rehearsal (`scrapers.tryout`) can take its pl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import partial
@@ -16,12 +16,15 @@ from django.utils import timezone
 
 from scrapers import ingest
 from scrapers.batches import Batches, Together
-from scrapers.database import DatabaseThread
+from scrapers.database import DatabaseThread, update_rows
 from scrapers.fetch.failures import CollectError
 from scrapers.ingest import Draft, Entry, Outcome, Status
 from scrapers.known import Listed, look_up_all, stored_titles
 from scrapers.models import Facts, Source, SourceMove, SourceResult
 from scrapers.outage import forgive
+
+Noted = tuple[int, Mapping[str, Any]]
+"""The primary key of a source, and the fields of it that a poll has changed."""
 
 
 class Storage:
@@ -32,12 +35,13 @@ class Storage:
         self._batches = Batches(database)
         self._looked_up: Together[Listed, list[Status]] = Together(database, look_up_all)
         self._begun: Together[Source, None] = Together(database, Source.begin_polls)
+        self._polled: Together[Noted, None] = Together(database, _store_noted)
         self._ended: Together[Callable[[], None], None] = Together(database, _in_one_transaction)
         self._results: Together[SourceResult, SourceResult] = Together(database, _save)
 
     async def close(self) -> None:
         """Wait until everything is stored."""
-        for writer in (self._looked_up, self._begun, self._ended, self._results, self._batches):
+        for writer in (self._looked_up, self._begun, self._polled, self._ended, self._results, self._batches):
             await writer.close()
 
     async def look_up(self, source: Source, entries: Sequence[Entry], scope: str) -> list[Status]:
@@ -52,9 +56,9 @@ class Storage:
         """Return what became of an article, when that is committed; raises `CollectError` or the database's error."""
         return await self._batches.store(draft)
 
-    async def pass_over(self, source: Source, entry: Entry, scope: str = "") -> None:
-        """Remember an item that is not stored (`ingest.pass_over`)."""
-        await self._database.run(ingest.pass_over, source.pk, entry, scope)
+    async def pass_over(self, source: Source, entries: Iterable[Entry], scope: str = "") -> None:
+        """Remember items that are not stored (`ingest.pass_over`)."""
+        await self._database.run(ingest.pass_over, [(source.pk, entry) for entry in entries], scope)
 
     async def begin_pages(self, source: Source) -> None:
         """Note that several listings are on their way (`Source.begin_pages`)."""
@@ -70,12 +74,12 @@ class Storage:
 
     async def polled(self, source: Source, **how: Any) -> SourceMove | None:
         """Note a poll that was answered in full (`Source.polled`); return the move of its address that is due by it."""
-        await self._ended.write(partial(source.polled, **how))
+        await self._polled.write((source.pk, source.note_polled(**how)))
         return await self._move(source)
 
     async def not_modified(self, source: Source, facts: Facts) -> SourceMove | None:
         """Note a poll that brought nothing new (`Source.not_modified`); return what `polled` does."""
-        await self._ended.write(partial(source.not_modified, facts))
+        await self._polled.write((source.pk, source.note_not_modified(facts)))
         return await self._move(source)
 
     async def _move(self, source: Source) -> SourceMove | None:
@@ -100,6 +104,26 @@ class Storage:
     async def save(self, result: SourceResult) -> SourceResult:
         """Store how a source went."""
         return await self._results.write(result)
+
+
+def _store_noted(polls: Sequence[Noted]) -> list[Exception | None]:
+    """Store what polls changed of their sources, in a statement for each set of fields.
+
+    Returns the error of each; where the database refuses one, each is stored by itself. Raises `OperationalError` and
+    `InterfaceError` when the database does not answer.
+    """
+    alike: dict[tuple[str, ...], dict[int, Mapping[str, Any]]] = {}
+    for key, values in polls:
+        alike.setdefault(tuple(values), {})[key] = values
+    try:
+        with transaction.atomic():
+            for rows in alike.values():
+                update_rows(Source, rows)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        return [error] if len(polls) == 1 else [outcome for poll in polls for outcome in _store_noted([poll])]
+    return [None] * len(polls)
 
 
 def _in_one_transaction(functions: Sequence[Callable[[], None]]) -> list[Exception | None]:

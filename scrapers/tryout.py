@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -81,7 +81,7 @@ class Rehearsal(Storage):
             self._on_draft(draft)
         return Outcome.NEW
 
-    async def pass_over(self, source: Source, entry: Entry, scope: str = "") -> None:
+    async def pass_over(self, source: Source, entries: Iterable[Entry], scope: str = "") -> None:
         """Remember nothing."""
 
     async def begin_pages(self, source: Source) -> None:

@@ -50,14 +50,17 @@ def main() -> int:
         bench = Bench(url, Path(folder))
         if "collect" in options.measures:
             figures |= collecting(bench, options)
+            write(figures)
         if "poll" in options.measures:
             figures |= polling(bench, options)
+            write(figures)
     if "quality" in options.measures:
         figures |= reading(1 if options.quick else 2)
     # On a busy machine rates say little; processor time says more.
     figures["load"] = [round(load, 1) for load in os.getloadavg()]
     print_table(figures)
     write(figures)
+    print(f"\nThe figures are in {OUT.relative_to(ROOT)}.")
     return 0
 
 
@@ -113,14 +116,17 @@ class Bench:
                 # The peers are installed with their bytecode, so ours may be kept too.
                 env={key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
                 | {"PYTHONPATH": str(ROOT)},
-                capture_output=True,
+                stdout=subprocess.PIPE,
+                # Ours tells how far it is.
+                stderr=None if newss else subprocess.PIPE,
                 text=True,
                 check=False,
                 timeout=LIMIT_SECONDS,
             )
             found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
         except (IndexError, ValueError, subprocess.TimeoutExpired):
-            print(f"{system}: {measure} failed: {(done.stderr if done else 'not done in time')[-800:]}", flush=True)
+            why = (done.stderr or "see above") if done else "not done in time"
+            print(f"{system}: {measure} failed: {why[-800:]}", flush=True)
             return {}
         found["database_cpu_s"] = round(tree_cpu(postgres) - before, 2)
         shown = {key: value for key, value in found.items() if key != "texts"}
@@ -298,9 +304,9 @@ def _cell(value: Any) -> str:
 
 
 def write(figures: dict[str, Any]) -> None:
+    """Keep the figures that there are; called after each measure, since the next one may take long or fail."""
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps(figures, indent=2) + "\n")
-    print(f"\nThe figures are in {OUT.relative_to(ROOT)}.")
 
 
 if __name__ == "__main__":

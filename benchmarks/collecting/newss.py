@@ -20,6 +20,8 @@ from typing import Any
 from benchmarks.collecting.usage import Usage
 
 LIMIT_SECONDS = 1500
+TELL_SECONDS = 15
+"""How often it is told how far a run is."""
 
 
 def collect(site: dict[str, Any], scheduler: int) -> dict[str, Any]:
@@ -84,10 +86,14 @@ def poll(site: dict[str, Any], scheduler: int) -> dict[str, Any]:
     before = ask(site, "/_reset")["server_cpu_s"]
     with Usage(scheduler) as usage:
         run = poll_now(Source.objects.all(), by=None, cause=Cause.API)
-        deadline = time.monotonic() + LIMIT_SECONDS
-        while run.finished_at is None and time.monotonic() < deadline:
+        began = told = time.monotonic()
+        while run.finished_at is None and time.monotonic() < began + LIMIT_SECONDS:
             time.sleep(0.1)
             run = Run.objects.get(pk=run.pk)
+            if time.monotonic() > told + TELL_SECONDS:
+                told = time.monotonic()
+                how_far = f"{run.progress_done:,} of {run.progress_total or 0:,} sources"
+                print(f"  run {run.pk}: {how_far} after {told - began:.0f} s", file=sys.stderr, flush=True)
     if run.finished_at is None or run.status != "succeeded":
         sys.exit(f"the run is {run.status}: {run.outcome}")
     stats = ask(site, "/_stats")

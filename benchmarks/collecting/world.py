@@ -5,7 +5,7 @@
 Each page of `shared/data/pages` (else each story of the sample site) is served `copies` times at an address of its own.
 In all copies but the first the vowels of longer words are exchanged, so that each is a story of its own of the same
 length and form. Each host has a robots.txt, a feed (`/feed.xml`) and a sitemap (`/sitemap.xml`) of its pages, and
-`feeds` small feeds that carry the text of their two entries (`/small/N.xml`). All but robots.txt has an ETag and is
+`feeds` small feeds that carry the text of their one entry (`/small/N.xml`). All but robots.txt has an ETag and is
 answered by 304 to who knows it. `/_stats` tells what was asked, `/_reset` forgets it.
 """
 
@@ -130,14 +130,12 @@ class World:
         self.answers[address, "/feed.xml"] = Answer.of(rss(address, rows), "application/rss+xml; charset=utf-8")
         self.answers[address, "/sitemap.xml"] = Answer.of(sitemap.encode(), "application/xml")
         for number in range(feeds):
-            copy = (place * feeds + number) % len(VOWELS)
-            stories = [found[(place + number * 2 + step) % len(found)] for step in (0, 1)]
-            small = [
-                (self.url(address, f"/small/{number}/{step}.html"), varied_text(page.title, copy), when[0] if when else
-                 format_datetime(STARTED, usegmt=True), f"{place} {number} {varied_text(page.text, copy)[:1500]}")
-                for step, page in enumerate(stories)
-            ]  # fmt: skip
-            self.answers[address, f"/small/{number}.xml"] = Answer.of(rss(address, small), "application/rss+xml")
+            copy, story = divmod(place * feeds + number, len(found))
+            page, copy = found[story], copy % len(VOWELS)
+            day = when[0] if when else format_datetime(STARTED, usegmt=True)
+            text = f"{place} {number} {varied_text(page.text, copy)[:1500]}"
+            entry = (self.url(address, f"/small/{number}.html"), varied_text(page.title, copy), day, text)
+            self.answers[address, f"/small/{number}.xml"] = Answer.of(rss(address, [entry]), "application/rss+xml")
 
 
 class Http(asyncio.Protocol):

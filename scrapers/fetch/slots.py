@@ -43,7 +43,7 @@ LEASE_SECONDS = 15.0
 """How long a lane is held without renewal."""
 RENEW_SECONDS = 1.0
 """How often leases are renewed."""
-IDLE_SECONDS = 2.0
+IDLE_SECONDS = 10.0
 """After how long a lane that nobody uses is given back."""
 POLL_SECONDS = 0.1
 """How long to wait for a lane that another process uses before looking again."""

@@ -8,7 +8,8 @@ from scrapers.models.move import SourceMove
 from scrapers.models.polled import Facts
 from scrapers.models.result import ResultStatus, SourceResult
 from scrapers.models.seen import ArticleSource, PassedItem
-from scrapers.models.source import Source, SourceHealth
+from scrapers.models.source import Source
+from scrapers.models.source_health import SourceHealth
 from scrapers.models.topic import Topic, TopicMatch
 
 __all__ = [

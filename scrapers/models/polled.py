@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
 from scrapers import conf, health, polling
+from scrapers.database import update_rows
 from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.health import Finding, Trouble
 
@@ -176,7 +177,7 @@ class PolledSource(models.Model):
         """
         now = now or timezone.now()
         held: list[CollectError | None] = []
-        begun = []
+        begun: dict[int, dict[str, Any]] = {}
         for source in sources:
             try:
                 source.check_held(now)
@@ -185,8 +186,8 @@ class PolledSource(models.Model):
                 continue
             held.append(None)
             source.next_poll_at = source._next_poll(now)
-            begun.append(source)
-        cls._default_manager.bulk_update(begun, ["next_poll_at"])
+            begun[source.pk] = {"next_poll_at": source.next_poll_at}
+        update_rows(cls, begun)
         return held
 
     def check_held(self, now: datetime | None = None) -> None:

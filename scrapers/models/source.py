@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.health import Trouble
 from scrapers.models.polled import RESUMED, Facts, PolledSource
+from scrapers.models.source_health import SourceHealth
 
 QUERY = "{query}"
 """What stands in an address for the query of a run."""
@@ -39,52 +40,6 @@ def validate_source_kind(value: str) -> None:
     from scrapers.kinds import registry
 
     registry.get(value)
-
-
-class SourceHealth(models.TextChoices):
-    """How a source is doing, derived from its last polls."""
-
-    #: The last poll went well.
-    HEALTHY = "healthy", _("healthy")
-    #: The last poll failed.
-    FAILING = "failing", _("failing")
-    #: It was never polled.
-    NEW = "new", _("never polled")
-    #: A selector that used to match finds nothing.
-    SELECTOR = "selector", _("selector finds nothing")
-    #: It is answered, but without a single item.
-    EMPTY = "empty", _("empty result")
-    #: Most of its items look new at once.
-    LOOKS_NEW = "looks_new", _("everything looks new")
-    #: Nothing new for longer than is its habit.
-    SILENT = "silent", _("silent")
-    #: Held, with a reason, until somebody resumes it.
-    PAUSED = "paused", _("paused")
-    #: A person switched it off.
-    DISABLED = "disabled", _("off")
-
-    @property
-    def colour(self) -> str:
-        """Return the colour on pages (a word that the templates map to classes)."""
-        return _LOOK[self][0]
-
-    @property
-    def icon(self) -> str:
-        """Return the name of the Material Symbol."""
-        return _LOOK[self][1]
-
-
-_LOOK: dict[str, tuple[str, str]] = {
-    SourceHealth.HEALTHY: ("green", "check_circle"),
-    SourceHealth.FAILING: ("red", "error"),
-    SourceHealth.NEW: ("grey", "fiber_new"),
-    SourceHealth.SELECTOR: ("amber", "search_off"),
-    SourceHealth.EMPTY: ("amber", "inbox"),
-    SourceHealth.LOOKS_NEW: ("amber", "published_with_changes"),
-    SourceHealth.SILENT: ("amber", "notifications_off"),
-    SourceHealth.PAUSED: ("amber", "pause_circle"),
-    SourceHealth.DISABLED: ("grey", "block"),
-}
 
 
 class SourceQuerySet(models.QuerySet["Source"]):
@@ -335,7 +290,15 @@ class Source(PolledSource):
             self.etag, self.last_modified, self.validators_key = "", "", ""
             Source.objects.filter(pk=self.pk).update(etag="", last_modified="", validators_key="")
 
-    def polled(
+    def polled(self, **how: Any) -> None:
+        """Note a poll that was answered in full (`note_polled`)."""
+        self._store(**self.note_polled(**how))
+
+    def not_modified(self, facts: Facts | None = None) -> None:
+        """Note a poll that brought nothing new."""
+        self._store(**self.note_not_modified(facts))
+
+    def note_polled(
         self,
         *,
         etag: str,
@@ -345,8 +308,11 @@ class Source(PolledSource):
         complete: bool = True,
         pages: Mapping[str, Sequence[str]] | None = None,
         facts: Facts | None = None,
-    ) -> None:
-        """Note a poll that was answered in full; without `complete` the next one asks unconditionally."""
+    ) -> dict[str, Any]:
+        """Set what a poll that was answered in full changes; return the fields to be stored.
+
+        Without `complete` the next one asks unconditionally.
+        """
         from scrapers.kinds import registry
 
         fits = complete and len(etag) <= 500 and len(last_modified) <= 100
@@ -356,11 +322,11 @@ class Source(PolledSource):
         if QUERY not in self.url and (kind := registry.find(self.kind)) and kind.lists_all:
             self.last_read_at = timezone.now()
         noted = ("etag", "last_modified", "validators_key", "page_validators", "last_read_at")
-        self._succeeded(facts or Facts(unmatched=[]), *noted)
+        return self._succeeded(facts or Facts(unmatched=[]), *noted)
 
-    def not_modified(self, facts: Facts | None = None) -> None:
-        """Note a poll that brought nothing new."""
-        self._succeeded(facts or Facts())
+    def note_not_modified(self, facts: Facts | None = None) -> dict[str, Any]:
+        """Set what a poll that brought nothing new changes; return the fields to be stored."""
+        return self._succeeded(facts or Facts())
 
     def failed(self, error: CollectError, at: datetime | None = None) -> None:
         """Note a poll that failed, and when the next one is due."""
@@ -375,24 +341,28 @@ class Source(PolledSource):
         self._store(**values)
         Source.objects.filter(pk=self.pk).update(consecutive_failures=F("consecutive_failures") + 1)
 
-    def _succeeded(self, facts: Facts, *fields: str) -> None:
+    def _succeeded(self, facts: Facts, *fields: str) -> dict[str, Any]:
         now = timezone.now()
-        values = {
-            **self.note_facts(facts, now),
-            **{name: getattr(self, name) for name in fields},
-            "last_polled_at": now,
-            "last_success_at": now,
-            "consecutive_failures": 0,
-            "failing_since": None,
-            "last_failure_class": "",
-            "last_error": "",
-        }
-        self._store(**values)
+        noted = self.note_facts(facts, now)
+        self.last_polled_at = self.last_success_at = now
+        self.consecutive_failures, self.failing_since = 0, None
+        self.last_failure_class, self.last_error = "", ""
+        return noted | {name: getattr(self, name) for name in (*fields, *_SUCCEEDED)}
 
     def _validators_key(self, scope: str, basis: str) -> str:
         """Return what a poll depends on: where that changes, everything is to be looked at again."""
         parts = (self.kind, self.url, json.dumps(self.options, sort_keys=True), basis, scope)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+_SUCCEEDED = (
+    "last_polled_at",
+    "last_success_at",
+    "consecutive_failures",
+    "failing_since",
+    "last_failure_class",
+    "last_error",
+)
 
 
 def _listed(error: ValidationError) -> list[str]:

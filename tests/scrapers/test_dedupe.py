@@ -207,8 +207,8 @@ def test_listings_that_are_looked_up_together_find_what_each_finds_alone(django_
             item = Item(str(number), f"http://{host}.example/{number}", f"Story number {number} of outlet {host}")
             stored(source, item.title, item=item, url=item.url)
     stored(one, "Another story of outlet a", item=Item("2", "http://a.example/again"), url="http://a.example/again")
-    pass_over(two.pk, Entry.of(Item("passed", "http://b.example/passed")))
-    pass_over(one.pk, Entry.of(Item("asked", "http://a.example/asked")), "scope")
+    pass_over([(two.pk, Entry.of(Item("passed", "http://b.example/passed")))])
+    pass_over([(one.pk, Entry.of(Item("asked", "http://a.example/asked")))], "scope")
     items = [
         Item("0", "http://a.example/0"),
         Item("1", "http://a.example/moved", "Story number 1 of outlet a"),
