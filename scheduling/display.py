@@ -6,12 +6,14 @@ zone, which a middleware sets to the viewer's.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 from django.utils import timezone
 from django.utils.formats import date_format, localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from scheduling.models import RunStatus
@@ -22,8 +24,14 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400
 def seconds_words(seconds: float) -> str:
     """Return a duration in at most two units, e.g. "0.4 s", "2 min 5 s", "3 d 4 h"."""
     seconds = max(seconds, 0.0)
+    return _seconds_words(round(seconds, 1) if seconds < 10 else round(seconds), get_language())
+
+
+@lru_cache(maxsize=5_000)
+def _seconds_words(seconds: float, _language: str | None) -> str:
+    """Return rounded seconds in words; the hundreds of runs on a page take much the same."""
     if seconds < 10:
-        return _("%(seconds)s s") % {"seconds": localize(round(seconds, 1))}
+        return _("%(seconds)s s") % {"seconds": localize(seconds)}
     whole = round(seconds)
     if whole < MINUTE:
         return _("%(seconds)d s") % {"seconds": whole}
@@ -72,52 +80,65 @@ def clock_words(moment: datetime, now: datetime | None = None) -> str:
     local = timezone.localtime(moment)
     today = timezone.localtime(now or timezone.now()).date()
     if local.date() == today:
-        return date_format(local, "H:i:s") if local.second else date_format(local, "H:i")
-    form = _("D j M, H:i") if local.year == today.year else _("j M Y, H:i")
-    return date_format(local, form)
+        return f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
+    form = _("D j M") if local.year == today.year else _("j M Y")
+    return f"{day_words(local.date(), form)}, {local:%H:%M}"
 
 
 def exact_words(moment: datetime) -> str:
     """Return a moment in full in the active zone, with the zone's name."""
-    form = _("l j F Y, H:i:s")
-    return f"{date_format(timezone.localtime(moment), form)} ({timezone.get_current_timezone_name()})"
+    local = timezone.localtime(moment)
+    day = day_words(local.date(), _("l j F Y"))
+    return f"{day}, {local:%H:%M:%S} ({timezone.get_current_timezone_name()})"
+
+
+def day_words(day: date, form: str) -> str:
+    """Return a day in words; `form` as in Django's templates, or the name of one of its formats."""
+    return _day_words(day, form, get_language())
+
+
+@lru_cache(maxsize=1_000)
+def _day_words(day: date, form: str, _language: str | None) -> str:
+    """Return a day in words; the rows of a list name the same ones again and again."""
+    return date_format(day, form)
 
 
 def moment_html(moment: datetime | None, now: datetime | None = None) -> SafeString:
     """Return a moment as a `<time>`: relative, exact on hover; `newss.js` keeps the relative words true."""
-    return SafeString("–") if moment is None else _relative_html(moment, exact_words(moment), now)
+    if moment is None:
+        return SafeString("–")
+    return format_html(
+        '<time class="newss-moment" datetime="{}" title="{}" data-newss-relative>{}</time>',
+        moment.isoformat(),
+        exact_words(moment),
+        relative_words(moment, now),
+    )
 
 
 def clock_html(moment: datetime | None, now: datetime | None = None) -> SafeString:
     """Return a moment as a `<time>`: clock and date as far as needed, exact on hover."""
-    return SafeString("–") if moment is None else _clock_html(moment, exact_words(moment), now)
+    if moment is None:
+        return SafeString("–")
+    return format_html(
+        '<time class="newss-moment" datetime="{}" title="{}">{}</time>',
+        moment.isoformat(),
+        exact_words(moment),
+        clock_words(moment, now),
+    )
 
 
 def moment_over_clock_html(moment: datetime | None, now: datetime | None = None) -> SafeString:
     """Return a moment as a cell of a list: relative, with clock and date under it."""
     if moment is None:
         return SafeString("–")
-    exact = exact_words(moment)
+    exact, iso = exact_words(moment), moment.isoformat()
     return format_html(
-        '<div class="newss-cell">{}<span class="newss-sub">{}</span></div>',
-        _relative_html(moment, exact, now),
-        _clock_html(moment, exact, now),
-    )
-
-
-def _relative_html(moment: datetime, exact: str, now: datetime | None) -> SafeString:
-    return format_html(
-        '<time class="newss-moment" datetime="{}" title="{}" data-newss-relative>{}</time>',
-        moment.isoformat(),
+        '<div class="newss-cell"><time class="newss-moment" datetime="{}" title="{}" data-newss-relative>{}</time>'
+        '<span class="newss-sub"><time class="newss-moment" datetime="{}" title="{}">{}</time></span></div>',
+        iso,
         exact,
         relative_words(moment, now),
-    )
-
-
-def _clock_html(moment: datetime, exact: str, now: datetime | None) -> SafeString:
-    return format_html(
-        '<time class="newss-moment" datetime="{}" title="{}">{}</time>',
-        moment.isoformat(),
+        iso,
         exact,
         clock_words(moment, now),
     )

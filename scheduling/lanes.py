@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import ngettext
 
 from scheduling import display
+from scheduling.addresses import addresses
 from scheduling.jobs import registry
 from scheduling.models import Run, RunStatus
 
@@ -67,13 +67,13 @@ class Lane:
     @property
     def drawing(self) -> SafeString:
         """Return the blocks as they are drawn; a template would take three times as long for a busy day's hundreds."""
-        before, after = reverse("admin:scheduling_run_change", args=[0]).split("/0/")
+        address = addresses("admin:scheduling_run_change")
         return format_html_join(
             "\n",
-            '<a href="{}/{}/{}" tabindex="-1"><rect class="newss-bar-{}" x="{}" y="1" width="{}" height="14">'
+            '<a href="{}" tabindex="-1"><rect class="newss-bar-{}" x="{}" y="1" width="{}" height="14">'
             "<title>{}</title></rect></a>",
             (
-                (before, one.run_id, after, one.status.colour, f"{one.x:.1f}", f"{one.width:.1f}", one.title)
+                (address(one.run_id), one.status.colour, f"{one.x:.1f}", f"{one.width:.1f}", one.title)
                 for one in self.blocks
             ),
         )
@@ -87,6 +87,15 @@ class Lanes:
     hours: list[tuple[float, str]]
     left_out: int
     width: int = WIDTH
+
+    @property
+    def marks(self) -> SafeString:
+        """Return the hours as lines, the same in each lane."""
+        return format_html_join(
+            "",
+            '<line class="newss-axis" x1="{}" x2="{}" y1="0" y2="16"/>',
+            ((str(x), str(x)) for x, _hour in self.hours),
+        )
 
 
 def draw(now: datetime | None = None) -> Lanes:

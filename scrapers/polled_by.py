@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.urls import reverse
-
+from scheduling.addresses import address_of
 from scheduling.models import Schedule
 from scrapers.models import Source
 
@@ -24,7 +23,7 @@ class Poller:
     @property
     def address(self) -> str:
         """Return the address of its form."""
-        return reverse("admin:scheduling_schedule_change", args=[self.pk])
+        return address_of("admin:scheduling_schedule_change", self.pk)
 
 
 def polled_by(sources: Sequence[Source]) -> dict[int, list[Poller]]:

@@ -9,6 +9,8 @@ from html.parser import HTMLParser
 import pytest
 from django.utils import translation
 
+from scheduling import display
+
 OPEN, CLOSE = "⟦", "⟧"
 FORMS = re.compile(r"(?:[DlNFMjdYHiOPAa]|:s)(?:[ ,.:]+(?:[DlNFMjdYHiOPAas]))+|yes,no(?:,maybe)?|\w+/\w+")
 """Forms of dates and the like: words for Django and not for people."""
@@ -52,6 +54,9 @@ class Pseudo:
         """Speak it from now on, until the patch is undone."""
         for name in ("gettext", "pgettext", "ngettext", "npgettext"):
             patch.setattr(translation._trans, name, getattr(self, name), raising=False)
+        # Words that are kept would be those of the language before, and later those of this one.
+        for kept in ("_day_words", "_seconds_words"):
+            patch.setattr(display, kept, getattr(display, kept).__wrapped__)
 
 
 class Texts(HTMLParser):

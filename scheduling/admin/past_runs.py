@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db.models import OuterRef, Q, Subquery
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from scheduling import display
+from scheduling.addresses import addresses
 from scheduling.models import Run, RunStatus, Schedule
 
 BARS = 20
@@ -50,10 +50,13 @@ def last_runs(schedules: Sequence[Schedule], count: int = BARS) -> dict[int, lis
         return found
     newest = Run.objects.filter(schedule=OuterRef("pk")).order_by("-queued_at").values("queued_at")
     begins = Schedule.objects.filter(pk__in=found).annotate(begin=Subquery(newest[count - 1 : count]))
-    wanted = Q()
-    for key, begin in begins.order_by().values_list("pk", "begin"):
-        wanted |= Q(schedule=key, queued_at__gte=begin) if begin else Q(schedule=key)
-    for values in Run.objects.filter(wanted).order_by("-queued_at", "-id").values_list(*PastRun._fields):
+    wanted = [
+        Q(schedule=key, queued_at__gte=begin) if begin else Q(schedule=key)
+        for key, begin in begins.order_by().values_list("pk", "begin")
+    ]
+    for values in (
+        Run.objects.filter(Q(*wanted, _connector=Q.OR)).order_by("-queued_at", "-id").values_list(*PastRun._fields)
+    ):
         run = PastRun(*values)
         if len(found[run.schedule_id]) < count:
             found[run.schedule_id].append(run)
@@ -77,10 +80,10 @@ def bars(runs: Sequence[PastRun]) -> SafeString:
 
 
 def _drawn(runs: Sequence[PastRun]) -> Iterator[str]:
-    before, after = reverse("admin:scheduling_run_change", args=[0]).split("/0/")
-    zone = timezone.get_current_timezone()
+    address, zone = addresses("admin:scheduling_run_change"), timezone.get_current_timezone()
     words = {
-        status: (escape(RunStatus(status).label), RunStatus(status).colour) for status in {run.status for run in runs}
+        status: (escape(str(RunStatus(status).label)), RunStatus(status).colour)
+        for status in {run.status for run in runs}
     }
     longest = max((run.duration.total_seconds() for run in runs if run.duration), default=0.0) or 1.0
     for place, run in enumerate(reversed(runs), start=BARS - len(runs)):
@@ -89,7 +92,7 @@ def _drawn(runs: Sequence[PastRun]) -> Iterator[str]:
         height = max(LEAST, round(HEIGHT * (duration.total_seconds() / longest if duration else 0.0)))
         began = run.queued_at.astimezone(zone)
         yield (
-            f'<a href="{before}/{run.pk}/{after}" tabindex="-1"><rect class="newss-bar-{colour}" x="{place * STEP}"'
+            f'<a href="{address(run.pk)}" tabindex="-1"><rect class="newss-bar-{colour}" x="{place * STEP}"'
             f' y="{HEIGHT - height}" width="4.5" height="{height}" rx="1"><title>{label},'
             f" {escape(display.duration_words(duration))}, {began:%Y-%m-%d %H:%M:%S}</title></rect></a>"
         )

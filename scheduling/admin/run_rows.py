@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from django.core.cache import cache
 from django.http import HttpRequest
 
 from scheduling.admin.paging import QuietChangeList
 from scheduling.admin.past_runs import last_runs
 from scheduling.admin.run_filters import NothingDueFilter
-from scheduling.models import Run
+from scheduling.models import Run, Schedule
 
 USUAL_OF = 20
 """From how many of the newest runs of its schedule the usual duration in the list is taken."""
+USUAL_KEPT_SECONDS = 60
+"""So long what is usual is kept: it moves by one run in twenty."""
 MOST_FOLDED = 5_000
 """So many runs with nothing due are counted for one page at most."""
 
@@ -27,14 +30,23 @@ class RunChangeList(QuietChangeList):
         super().get_results(request)
         page: list[Any] = list(self.result_list)
         schedules = {run.schedule_id: run.schedule for run in page if run.schedule}
-        usual = {}
-        for key, runs in last_runs(list(schedules.values()), USUAL_OF).items():
-            spans = [run.duration.total_seconds() for run in runs if run.duration and run.finished_at]
-            usual[key] = median(spans) if spans else None
+        usual = _usual(list(schedules.values()))
         for run in page:
             run.usual_seconds = usual.get(run.schedule_id)
         _fold(page, request)
         self.result_list = page
+
+
+def _usual(schedules: Sequence[Schedule]) -> dict[int, float | None]:
+    """Return the usual duration of each schedule in seconds, None where none has ended; kept for a while."""
+    names = {schedule.pk: f"newss-usual-{schedule.pk}" for schedule in schedules}
+    kept = cache.get_many(names.values())
+    found: dict[int, float | None] = {key: kept[name] for key, name in names.items() if name in kept}
+    for key, runs in last_runs([one for one in schedules if one.pk not in found], USUAL_OF).items():
+        spans = [run.duration.total_seconds() for run in runs if run.duration and run.finished_at]
+        found[key] = median(spans) if spans else None
+    cache.set_many({names[key]: usual for key, usual in found.items() if names[key] not in kept}, USUAL_KEPT_SECONDS)
+    return found
 
 
 def _fold(page: Sequence[Any], request: HttpRequest) -> None:

@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext, pgettext_lazy
 from django.views.decorators.http import require_POST
 
-from scheduling.admin import run_page
+from scheduling.admin import run_cells, run_page
 from scheduling.admin.base import ReadOnlyAdmin, back, person, require, tell_started
 from scheduling.admin.in_batches import DELETE, InBatches
 from scheduling.admin.paging import AheadMixin
@@ -87,12 +87,12 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
     @admin.display(description=pgettext_lazy("noun", "Run"), ordering="schedule_name")
     def title(self, run: Run) -> SafeString:
         """Return the schedule's name with a link to the run's page."""
-        return _cell("run_title", run)
+        return run_cells.title(run)
 
     @admin.display(description=_("Status"), ordering="status")
     def status_shown(self, run: Run) -> SafeString:
         """Return the status over its reason."""
-        return _cell("run_status", run)
+        return run_cells.status(run)
 
     @admin.display(description=_("When"), ordering="queued_at")
     def when(self, run: Run) -> SafeString:
@@ -102,7 +102,7 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
     @admin.display(description=_("Duration"))
     def duration_shown(self, run: Run) -> SafeString:
         """Return how long it ran or has been running, against what is usual."""
-        return _cell("run_duration", run, bar=duration_bar(run))
+        return run_cells.duration(run, duration_bar(run))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RunChangeList]:
         """Return the list that fetches what its rows show a page at a time."""
@@ -240,7 +240,3 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
             return HttpResponseRedirect(run.get_absolute_url())
         tell_started(request, again, created=created)
         return HttpResponseRedirect(again.get_absolute_url())
-
-
-def _cell(name: str, run: Run, **context: Any) -> SafeString:
-    return SafeString(render_to_string(f"scheduling/cells/{name}.html", {"run": run, **context}))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
-from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
-from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
@@ -20,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from scheduling.admin import steps
+from scheduling.admin import schedule_cells, steps
 from scheduling.admin.base import back, person, require, tell_started, undo_button
 from scheduling.admin.edit_many import EditManyMixin
 from scheduling.admin.past_runs import bars
@@ -88,12 +85,12 @@ class ScheduleListAdmin(EditManyMixin, VersionsAdmin):
     @admin.display(description=_("Schedule"), ordering="name")
     def title(self, schedule: Schedule) -> SafeString:
         """Return the name over the trigger in words."""
-        return _cell("title", schedule)
+        return schedule_cells.title(schedule)
 
     @admin.display(description=_("What runs"), ordering="job")
     def what(self, schedule: Schedule) -> SafeString:
         """Return the job over its parameters in words."""
-        return _cell("what", schedule, job=registry.label(schedule.job))
+        return schedule_cells.what(schedule, registry.label(schedule.job))
 
     @admin.display(description=_("Last runs"), ordering="-state__failures_in_row")
     def recent(self, schedule: Any) -> SafeString:
@@ -103,22 +100,22 @@ class ScheduleListAdmin(EditManyMixin, VersionsAdmin):
     @admin.display(description=_("Last result"), ordering=ORDERINGS["last"])
     def last_result(self, schedule: Any) -> SafeString:
         """Return how the newest run went, or is going."""
-        return _cell("last", schedule, run=next(iter(schedule.recent), None))
+        return schedule_cells.last_result(next(iter(schedule.recent), None))
 
     @admin.display(description=_("Next run"), ordering=ORDERINGS["next"])
     def next_run(self, schedule: Schedule) -> SafeString:
         """Return when it is due next, or why it is not."""
-        return _cell("next", schedule)
+        return schedule_cells.next_run(schedule)
 
     @admin.display(description=_("Enabled"), ordering="enabled")
     def switch(self, schedule: Schedule) -> SafeString:
         """Return the switch that works in place."""
-        return _cell("switch", schedule)
+        return schedule_cells.switch(schedule)
 
     @admin.display(description=_("Actions"))
     def buttons(self, schedule: Schedule) -> SafeString:
         """Return the row's buttons; its key makes a double click one run."""
-        return _cell("buttons", schedule, request_key=uuid.uuid4().hex)
+        return schedule_cells.buttons(schedule)
 
     @admin.action(description=_("Run now"), permissions=["run"])
     def run_many(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
@@ -224,8 +221,4 @@ class ScheduleListAdmin(EditManyMixin, VersionsAdmin):
         row: Any = schedule
         row.held_back = schedule.is_paused()
         row.next_due, row.trouble = schedule.next_run(), schedule.problem()
-        return JsonResponse({"enabled": schedule.enabled, "next": _cell("next", row)})
-
-
-def _cell(name: str | Promise, schedule: Schedule, **context: Any) -> SafeString:
-    return SafeString(render_to_string(f"scheduling/cells/{name}.html", {"schedule": schedule, **context}))
+        return JsonResponse({"enabled": schedule.enabled, "next": schedule_cells.next_run(row)})

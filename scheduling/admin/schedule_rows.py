@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import CharField, OuterRef, QuerySet, Subquery, Value
+from django.core.cache import cache
+from django.db.models import CharField, Count, Max, OuterRef, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Cast, Concat
 from django.http import HttpRequest
 from django.utils import timezone
@@ -22,6 +23,9 @@ from scheduling.models.schedule import JOB_ID_PREFIX
 
 COMPUTED = 200
 """Of so many schedules the next due times are computed for one page while no scheduler is alive."""
+
+COMPUTED_KEPT_SECONDS = 60
+"""So long such times are kept at most."""
 
 
 def next_runs(schedules: Sequence[Schedule], now: datetime | None = None) -> dict[int, datetime | None]:
@@ -45,17 +49,11 @@ def first_due(count: int, now: datetime | None = None) -> list[tuple[Schedule, d
     and there are few schedules, they are computed; with many, the rows that it left say what is due once one starts.
     """
     now = now or timezone.now()
-    if not SchedulerInstance.objects.active().beating(now).exists():
-        few = list(Schedule.objects.enabled()[: COMPUTED + 1])
-        if len(few) <= COMPUTED:
-            due = [(one, moment) for one in few if not one.is_paused(now) and (moment := one.next_run()) is not None]
-            return sorted(due, key=lambda pair: (pair[1], pair[0].name))[:count]
-    rows = DjangoJob.objects.filter(next_run_time__isnull=False, id__startswith=JOB_ID_PREFIX)
+    computed = None if SchedulerInstance.objects.active().beating(now).exists() else _computed(now)
     found: list[tuple[Schedule, datetime]] = []
     start, step = 0, 2 * count
     while len(found) < count:
-        page = rows.order_by("next_run_time", "id").values_list("id", "next_run_time")[start : start + step]
-        times = {int(name.removeprefix(JOB_ID_PREFIX)): moment for name, moment in page}
+        times = _stored(start, step) if computed is None else dict(computed[start : start + step])
         schedules = Schedule.objects.enabled().in_bulk(list(times))
         found += [(schedules[key], moment) for key, moment in times.items() if key in schedules]
         found = [(schedule, moment) for schedule, moment in found if not schedule.is_paused(now)]
@@ -64,6 +62,31 @@ def first_due(count: int, now: datetime | None = None) -> list[tuple[Schedule, d
         # Those that are paused are passed over in ever larger steps.
         start, step = start + step, min(2 * step, 500)
     return found[:count]
+
+
+def _stored(start: int, count: int) -> dict[int, datetime]:
+    """Return the scheduler's own next due times by schedule, `count` from `start` on, in order."""
+    rows = DjangoJob.objects.filter(next_run_time__isnull=False, id__startswith=JOB_ID_PREFIX)
+    page = rows.order_by("next_run_time", "id").values_list("id", "next_run_time")[start : start + count]
+    return {int(name.removeprefix(JOB_ID_PREFIX)): moment for name, moment in page if moment is not None}
+
+
+def _computed(now: datetime) -> list[tuple[int, datetime]] | None:
+    """Return the next due time of each enabled schedule, in order; None where there are too many to compute.
+
+    Kept until the first of them is over or a schedule changes: whatever changes one raises its version.
+    """
+    enabled = Schedule.objects.enabled()
+    number, versions, newest = enabled.aggregate(a=Count("pk"), b=Sum("version"), c=Max("pk")).values()
+    if number > COMPUTED:
+        return None
+    name = f"newss-due-{number}-{versions}-{newest}"
+    due: list[tuple[int, datetime]] | None = cache.get(name)
+    if due is None or (due and due[0][1] <= now):
+        moments = [(one, moment) for one in enabled if (moment := one.next_run()) is not None]
+        due = [(one.pk, moment) for one, moment in sorted(moments, key=lambda pair: (pair[1], pair[0].name))]
+        cache.set(name, due, COMPUTED_KEPT_SECONDS)
+    return due
 
 
 class ScheduleChangeList(QuietChangeList):

@@ -55,10 +55,12 @@ class TurnableChangeList(ChangeList):
     def get_query_string(self, new_params: Any = None, remove: Any = None) -> str:
         """Return the address with these parameters; a filter that is not in it any more is not turned round either."""
         address: str = super().get_query_string(new_params, remove)
-        if TURNED not in address:
+        changed = new_params or {}
+        drops = bool(remove) or TURNED in changed or None in changed.values()
+        if TURNED not in address or not drops:
             return address
         query = QueryDict(address.removeprefix("?"), mutable=True)
-        parameters = {_key(spec): spec.expected_parameters() for spec in getattr(self, "filter_specs", ())}
+        parameters = self._parameters if hasattr(self, "filter_specs") else {}
         turned = [name for name in _names(query.get(TURNED)) if any(one in query for one in parameters.get(name, ()))]
         query[TURNED] = ",".join(turned)
         if not turned:
@@ -74,6 +76,11 @@ class TurnableChangeList(ChangeList):
     def reset_url(self) -> str:
         """Return the address of the list without search and filters, which forgets them too."""
         return f"?{RESET}=1"
+
+    @cached_property
+    def _parameters(self) -> dict[str, list[str | None]]:
+        """Return the parameters of each filter by what names it; each link of the page asks for them."""
+        return {_key(spec): list(spec.expected_parameters()) for spec in self.filter_specs}
 
     @cached_property
     def _turned(self) -> list[str]:

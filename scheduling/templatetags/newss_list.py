@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from django import template
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
-from django.contrib.admin.utils import lookup_field
+from django.contrib.admin.utils import lookup_field, quote
 from django.core.exceptions import ObjectDoesNotExist
-from django.utils.html import format_html
+from django.utils.encoding import iri_to_uri
+from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
@@ -57,20 +59,47 @@ def newss_result_list(context: template.Context, cl: Any) -> dict[str, Any]:
     }
 
 
+@register.simple_tag
+def filter_choices(choices: list[dict[str, Any]], item: str, link: str) -> SafeString:
+    """Return the choices of a filter as links in a list; the classes of items and links are the template's."""
+    form = '<li class="{} {}"><a href="{}" title="{}" class="{} {}">{}</a></li>'
+    chosen = "font-semibold text-primary-600 dark:text-primary-500"
+    other = "hover:text-base-700 dark:hover:text-base-200"
+    pointed = "hover:text-primary-600 dark:hover:text-primary-500"
+    return format_html_join(
+        "\n",
+        form,
+        (
+            (item, chosen if one["selected"] else other, iri_to_uri(one["query_string"]), words, link, pointed, words)
+            for one in choices
+            for words in [str(one["display"])]
+        ),
+    )
+
+
 def _rows(cl: Any, columns: list[Column]) -> Iterator[SafeString]:
-    row = '<tbody class="block relative lg:table-row-group{}"><tr class="{}">{}</tr></tbody>'
+    address = _addresses(cl) if any(column.linked for column in columns) else None
     for number, one in enumerate(cl.result_list):
-        cells = SafeString("".join(_cell(cl, one, column) for column in columns))
-        yield format_html(row, STRIPES[number % 2], ROW, cells)
+        cells = "".join(_cell(one, column, address) for column in columns)
+        stripes = STRIPES[number % 2]
+        yield SafeString(
+            f'<tbody class="block relative lg:table-row-group{stripes}"><tr class="{ROW}">{cells}</tr></tbody>'
+        )
 
 
-def _cell(cl: Any, row: Any, column: Column) -> str:
+def _cell(row: Any, column: Column, address: Callable[[Any], str] | None) -> str:
     shown = column.shown(row)
-    if column.linked:
-        preserved = {"preserved_filters": cl.preserved_filters, "opts": cl.opts}
-        address = add_preserved_filters(preserved, cl.url_for_result(row))
-        shown = format_html('<a href="{}" class="{}">{}</a>', address, " ".join(LINK_CLASSES), shown)
-    return format_html("{}{}{}", column.opening, shown, column.closing)
+    if column.linked and address is not None:
+        shown = format_html('<a href="{}" class="{}">{}</a>', address(row), " ".join(LINK_CLASSES), shown)
+    return f"{column.opening}{conditional_escape(shown)}{column.closing}"
+
+
+def _addresses(cl: Any) -> Callable[[Any], str]:
+    """Return what makes the address of a row's page, which leads back to the list as it is; worked out once."""
+    first = SimpleNamespace(**{cl.pk_attname: 0})
+    preserved = {"preserved_filters": cl.preserved_filters, "opts": cl.opts}
+    before, _key, after = add_preserved_filters(preserved, cl.url_for_result(first)).rpartition("/0/")
+    return lambda row: f"{before}/{quote(getattr(row, cl.pk_attname))}/{after}"
 
 
 def _columns(cl: Any, headers: list[dict[str, Any]]) -> list[Column]:
@@ -94,7 +123,7 @@ def _column(tag: str, classes: list[str], label: Any, shown: Callable[[Any], Any
 def _checkbox(model_admin: Any) -> Callable[[Any], SafeString]:
     """Return what makes the box that chooses a row: the theme's, rendered once, with each row's key put in."""
     before, after = str(model_admin.action_checkbox(_Keyed("\0"))).split("\0")
-    return lambda row: SafeString(before) + format_html("{}", row.pk) + SafeString(after)
+    return lambda row: SafeString(f"{before}{conditional_escape(row.pk)}{after}")
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from django.db.models import Prefetch, QuerySet, TextField, Value
 from django.db.models.functions import Left
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
-from django.template.loader import render_to_string
 from django.urls import path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
+from scrapers import article_cells
 from scrapers import query as queries
 from scrapers.admin import show
 from scrapers.admin.article_filters import FILTERS
@@ -25,7 +25,6 @@ from scrapers.admin.base import AheadAdmin
 from scrapers.export import FORMATS, streamed
 from scrapers.models import Article, ArticlePage, ArticleSource, Source
 from scrapers.models.article import ArticleQuerySet
-from scrapers.search import highlight
 
 COPIES_SHOWN = 50
 VERSIONS_SHOWN = 20
@@ -122,18 +121,12 @@ class ArticleAdmin(PageMixin, AheadAdmin):
     @admin.display(description=_("Article"), ordering="title")
     def reading(self, article: Article) -> SafeString:
         """Return title, where it was seen, language and the first lines, or those where a search found something."""
-        query = queries.parse(getattr(article, "asked", ""))
-        found = None
-        if query:
-            part = article.text or article.summary
-            found = {"title": highlight(article.title, query, 0), "part": highlight(part, query)}
-        values = {"article": article, "found": found}
-        return SafeString(render_to_string("scrapers/admin/article_row.html", values))
+        return article_cells.reading(article, queries.parse(getattr(article, "asked", "")))
 
     @admin.display(description=_("Published"), ordering="dated_at")
     def published(self, article: Article) -> SafeString:
         """Return when it was published, in the outlet's zone and relative."""
-        return SafeString(render_to_string("scrapers/admin/published.html", {"article": article}))
+        return article_cells.published(article)
 
     def changeform_view(
         self,

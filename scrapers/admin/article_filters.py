@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import DropdownFilter, RangeDateFilter
+from unfold.contrib.filters.admin import RangeDateFilter
 from unfold.utils import parse_date_str
 
+from scheduling.admin.dropdown import DropdownFilter
 from scheduling.models import Tag
 from scrapers.models import Article, Source, Topic
 from scrapers.models.article import ArticleQuerySet
 
-if TYPE_CHECKING:
-    from django.contrib.admin import SimpleListFilter as _Filter
-else:
-    _Filter = DropdownFilter
 
-
-class _KeyFilter(_Filter):
+class _KeyFilter(DropdownFilter):
     """A filter whose value is a primary key."""
 
     def key(self) -> int | None:
@@ -83,7 +79,7 @@ class TopicFilter(_KeyFilter):
         return None if key is None else queryset.in_topic(key)
 
 
-class LanguageFilter(_Filter):
+class LanguageFilter(DropdownFilter):
     """The language it is written in."""
 
     title = _("language")
@@ -122,7 +118,7 @@ def _start_of(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, time.min))
 
 
-class CopiesFilter(_Filter):
+class CopiesFilter(DropdownFilter):
     """Whether copies of a story in other outlets stand in the list by themselves."""
 
     title = _("copies")

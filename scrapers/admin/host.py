@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib import admin
@@ -14,8 +14,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
+from scheduling.admin.dropdown import DropdownFilter
 from scheduling.display import badge_html
 from scrapers.admin import show
 from scrapers.admin.base import NewsAdmin
@@ -23,13 +24,8 @@ from scrapers.fetch.groups import group_name
 from scrapers.models import Host
 from scrapers.models.host import HostQuerySet
 
-if TYPE_CHECKING:
-    from django.contrib.admin import SimpleListFilter as _Filter
-else:
-    _Filter = DropdownFilter
 
-
-class CoolingFilter(_Filter):
+class CoolingFilter(DropdownFilter):
     """Whether the host asked to be left alone."""
 
     title = _("left alone")

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from functools import lru_cache
 from typing import Protocol
 
-from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from scheduling.display import badge_html, moment_html
+from scheduling.display import badge_html, day_words, moment_html
 
 NOTHING = "–"
 BAR_WIDTH, BAR_HEIGHT = 6, 20
@@ -58,8 +55,7 @@ def lines(*parts: object) -> SafeString:
 def bars(days: Sequence[tuple[date, int]]) -> SafeString:
     """Return the counts of some days as a small bar chart; the figures are in its text for those who do not see it."""
     most = max((count for _day, count in days), default=0)
-    language = get_language()
-    words = ", ".join(f"{_day_words(day, language)}: {count}" for day, count in days)
+    words = ", ".join(f"{day_words(day, 'SHORT_DATE_FORMAT')}: {count}" for day, count in days)
     heights = [_height(count, most) for _day, count in days]
     return format_html(
         '<svg class="scrapers-bars" width="{}" height="{}" role="img" aria-label="{}"><title>{}</title>{}</svg>',
@@ -69,12 +65,6 @@ def bars(days: Sequence[tuple[date, int]]) -> SafeString:
         words,
         SafeString("".join(_bar(place * BAR_WIDTH, height) for place, height in enumerate(heights))),
     )
-
-
-@lru_cache(maxsize=100)
-def _day_words(day: date, _language: str | None) -> str:
-    """Return a day in words; each row of a list names the same days."""
-    return date_format(day, "SHORT_DATE_FORMAT")
 
 
 def _bar(x: int, height: int) -> str:

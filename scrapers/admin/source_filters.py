@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import DropdownFilter
 
+from scheduling.admin.dropdown import DropdownFilter
 from scheduling.models import Tag
 from scrapers.kinds import registry as kinds
 from scrapers.models import Source, SourceHealth
 from scrapers.models.source import SourceQuerySet
 
-if TYPE_CHECKING:
-    from django.contrib.admin import SimpleListFilter as _Filter
-else:
-    _Filter = DropdownFilter
 
-
-class StateFilter(_Filter):
+class StateFilter(DropdownFilter):
     """How a source is doing, and the opposite of each."""
 
     title = _("state")
@@ -41,7 +36,7 @@ class StateFilter(_Filter):
         return queryset.exclude(pk__in=matching) if value.startswith("!") else queryset.filter(pk__in=matching)
 
 
-class KindFilter(_Filter):
+class KindFilter(DropdownFilter):
     """The kind of source."""
 
     title = _("kind")
@@ -56,7 +51,7 @@ class KindFilter(_Filter):
         return queryset.filter(kind=self.value()) if self.value() else None
 
 
-class TagFilter(_Filter):
+class TagFilter(DropdownFilter):
     """A tag that it carries."""
 
     title = _("tag")
@@ -73,7 +68,7 @@ class TagFilter(_Filter):
         return queryset.tagged([int(value)]) if value.isdecimal() and len(value) < 19 else None
 
 
-class EnabledFilter(_Filter):
+class EnabledFilter(DropdownFilter):
     """Whether a person wants it polled."""
 
     title = _("enabled")

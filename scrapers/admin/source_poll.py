@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import action as page_action
 
+from scheduling.addresses import address_of
 from scheduling.models import Cause
 from scrapers.jobs import poll_now
 from scrapers.models import Source
@@ -48,7 +49,7 @@ class PollMixin(_Base):
         return format_html(
             '<button type="submit" class="newss-button" formaction="{}" name="request_key" value="{}" '
             'aria-label="{}">{}</button>',
-            reverse("admin:scrapers_source_poll", args=[source.pk]),
+            address_of("admin:scrapers_source_poll", source.pk),
             secrets.token_hex(16),
             _t("Poll %(source)s now") % {"source": source.name},
             _t("Poll now"),
