@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from scrapers import search
-from scrapers.models.source import Source
+from scrapers.models.source import Source, SourceQuerySet
 
 if TYPE_CHECKING:
     from scrapers.models.seen import ArticleSource
@@ -46,10 +46,13 @@ class ArticleQuerySet(models.QuerySet["Article"]):
         """Keep those that were seen in a source."""
         return self.filter(pk__in=self._links().filter(source=source).values("article"))
 
+    def seen_in_any(self, sources: SourceQuerySet) -> ArticleQuerySet:
+        """Keep those that were seen in at least one of these sources."""
+        return self.filter(pk__in=self._links().filter(source__in=sources.order_by().values("pk")).values("article"))
+
     def tagged(self, tag: int) -> ArticleQuerySet:
         """Keep those that were seen in a source with this tag (a primary key)."""
-        sources = Source.objects.tagged([tag]).values("pk")
-        return self.filter(pk__in=self._links().filter(source__in=sources).values("article"))
+        return self.seen_in_any(Source.objects.tagged([tag]))
 
     def originals(self) -> ArticleQuerySet:
         """Keep those that are no copy of another: a list of them has copies folded under the first."""

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _t
@@ -77,6 +77,17 @@ class SourceQuerySet(models.QuerySet["Source"]):
     def resume(self) -> int:
         """Poll them again as if they had never failed; Retry-After still holds. Return their number."""
         return self.update(**RESUMED)
+
+    @transaction.atomic
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete the sources; their articles stay, and those who copy on are told that these are no longer in them."""
+        from scrapers.models.article import Article
+
+        Article.objects.seen_in_any(self).update()
+        return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
 
     def never_polled(self) -> SourceQuerySet:
         """Keep those that were never polled."""
@@ -257,6 +268,21 @@ class Source(PolledSource):
                 FailureClass.NO_QUERY, _t("The address of the source needs a query, and this run has none.")
             )
         return self.url.replace(QUERY, quote(query.strip(), safe=""))
+
+    @transaction.atomic
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Delete the source; its articles stay, and those who copy on are told that these are no longer in it."""
+        from scrapers.models.article import Article
+
+        Article.objects.seen_in(self).update()
+        return super().delete(*args, **kwargs)
+
+    @property
+    def link(self) -> str:
+        """Return the address where a person can open it; empty where a run fills in a hidden part or its query."""
+        from scrapers.secrets import hidden_places
+
+        return "" if QUERY in self.url or hidden_places(self.url) else self.url
 
     @property
     def health(self) -> SourceHealth:

@@ -16,7 +16,7 @@ from django.test import Client
 from scrapers import following
 from scrapers.following import Cursor, changes
 from scrapers.ingest import store
-from scrapers.models import Article
+from scrapers.models import Article, Source
 from tests import factories
 from tests.scrapers.articles import draft, instant, make_source, stored
 
@@ -105,6 +105,19 @@ def test_changes_tell_of_new_changed_and_deleted_articles_once_each(get: Callabl
     assert get("articles/changes", since=later["next"]).json()["items"] == []
     store([replace(first, text="Another text.", refresh=keys["One"])])
     assert get("articles/changes", since=later["next"]).json()["items"] == [], "it was only looked at"
+
+
+def test_deleting_sources_is_a_change_of_their_articles(get: Callable[..., Any]) -> None:
+    one, two, three = (make_source() for _ in range(3))
+    stored(one, "One")
+    stored(two, "Two")
+    stored(three, "Three")
+    begin = get("articles/changes").json()
+    one.delete()
+    Source.objects.filter(pk=two.pk).delete()
+    later = get("articles/changes", since=begin["next"]).json()
+    assert {row["article"]["title"]: row["article"]["sources"] for row in later["items"]} == {"One": [], "Two": []}
+    assert not any(row["deleted"] for row in later["items"])
 
 
 def test_who_reads_changes_in_pages_while_others_write_has_everything_in_the_end() -> None:

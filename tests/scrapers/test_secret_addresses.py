@@ -260,6 +260,20 @@ def test_discover_takes_a_hidden_part_along(serve: Any, client: Client) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("url", "opens"),
+    [("https://a.example/n", True), ("https://a.example/{hidden}/n", False), ("https://a.example/?q={query}", False)],
+)
+def test_only_an_address_that_is_whole_can_be_opened_from_the_page_of_its_source(
+    admin_client: Client, url: str, opens: bool
+) -> None:
+    source = Source.objects.create(name="Wire", url=url)
+    page = admin_client.get(f"/admin/scrapers/source/{source.pk}/change/").content.decode()
+    assert ("Open the address" in page) is opens
+    assert ("Only a run can open its address" in page) is not opens
+
+
+@pytest.mark.django_db
 def test_tokens_that_were_stored_in_addresses_are_taken_out_by_the_migration() -> None:
     rows = {
         "token": "https://a.example/n?token=abc&page=2",

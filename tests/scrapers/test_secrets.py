@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import traceback
+from importlib import import_module
 from io import StringIO
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from hypothesis import given
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from scrapers import secrets
 from scrapers.fetch.identity import Identity
-from scrapers.models import Source
+from scrapers.models import SettingsLevel, Source
 from scrapers.secrets import MASK, SecretError
 from scrapers.source_settings import SettingsForm, clean_settings
 
@@ -154,3 +156,33 @@ class TestStored:
         settings.NEWSS_SECRETS_KEYS = ["new"]
         source.refresh_from_db()
         assert secrets.revealed(source.settings["headers"]["X-Key"]) == "s3cret"
+
+
+@pytest.mark.django_db
+def test_secrets_that_were_stored_as_plain_text_are_encrypted_by_the_migration() -> None:
+    plain = {
+        "headers": {"Authorization": "Bearer s3cret", "Accept-Language": "de", "X-Key": "Key env:NEWSS_SECRET_A"},
+        "cookies": {"session": "c00kie", "other": secrets.sealed("known")},
+        "parameters": {"token": "t0ken"},
+        "proxy": "http://me:pass@proxy.example:3128",
+        "text_from": "source",
+    }
+    source = Source.objects.create(name="Wire", url="https://a.example/", settings=plain)
+    level = SettingsLevel.objects.create(values={"cookies": {"session": "c00kie"}, "proxy": "http://proxy.example"})
+    untouched = Source.objects.create(name="Paper", url="https://b.example/")
+    seal = import_module("scrapers.migrations.0008_seal_secrets").seal
+    seal(apps, None)
+    found, inherited = Source.objects.get(pk=source.pk).settings, SettingsLevel.objects.get(pk=level.pk).values
+    assert not any(word in repr((found, inherited)) for word in ("s3cret", "c00kie", "t0ken", "pass@"))
+    assert secrets.revealed(found["headers"]["Authorization"]) == "Bearer s3cret"
+    assert (
+        secrets.revealed(found["cookies"]["session"]) == secrets.revealed(inherited["cookies"]["session"]) == "c00kie"
+    )
+    assert secrets.revealed(found["parameters"]["token"]) == "t0ken"
+    assert secrets.revealed(found["proxy"]) == plain["proxy"] and inherited["proxy"] == "http://proxy.example"
+    kept = {"Accept-Language": "de", "X-Key": "Key env:NEWSS_SECRET_A"}
+    assert {name: found["headers"][name] for name in kept} == kept and found["text_from"] == "source"
+    assert found["cookies"]["other"] == plain["cookies"]["other"], "it is encrypted already"  # type: ignore[index]
+    assert Source.objects.get(pk=untouched.pk).settings == {}
+    seal(apps, None)
+    assert Source.objects.get(pk=source.pk).settings == found
