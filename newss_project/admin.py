@@ -1,4 +1,4 @@
-"""Users and groups in the admin's own look, and what the list of schedules offers that takes both apps."""
+"""Users, groups and stored jobs in the admin's own look, and what the list of schedules offers that takes both apps."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ from django.forms import ModelMultipleChoiceField
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django_apscheduler.admin import DjangoJobAdmin
+from django_apscheduler.models import DjangoJob
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from scheduling.admin.deleting import DeletingMixin
+from scheduling.admin.remembered import ListMixin, SearchMixin
 from scheduling.admin.schedules import ScheduleAdmin
 from scheduling.models import Schedule
 from scrapers import transfer
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
+admin.site.unregister(DjangoJob)
 
 
 DEFAULTS = {
@@ -48,7 +52,7 @@ class PermissionsField(ModelMultipleChoiceField):  # type: ignore[type-arg]
         return f"{permission.content_type.app_labeled_name} | {words}"
 
 
-class PermissionsAdmin(DeletingMixin, ModelAdmin):  # type: ignore[misc]
+class PermissionsAdmin(DeletingMixin, ListMixin, ModelAdmin):  # type: ignore[misc]
     """What has permissions: its form names them in the language of the page."""
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -70,6 +74,11 @@ class UserAdmin(DjangoUserAdmin, PermissionsAdmin):  # type: ignore[type-arg]
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, PermissionsAdmin):
     """Django's groups."""
+
+
+@admin.register(DjangoJob)
+class JobAdmin(SearchMixin, DjangoJobAdmin):  # type: ignore[misc]
+    """django-apscheduler's own list of jobs."""
 
 
 @admin.action(description=_("Export as JSON"), permissions=["view"])

@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -68,7 +69,7 @@ class BackfillAdmin(ReadOnlyAdmin):
     def cancel_many(self, request: HttpRequest, queryset: QuerySet[Backfill]) -> None:
         """Cancel all runs of the chosen backfills that have not ended."""
         count = sum(backfill.cancel(person(request)) for backfill in queryset)
-        text = ngettext("%d run is cancelled.", "%d runs are cancelled.", count) % count
+        text = ngettext("%s run is cancelled.", "%s runs are cancelled.", count) % localize(count)
         self.message_user(request, text, messages.SUCCESS if count else messages.WARNING)
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:

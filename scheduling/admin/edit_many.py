@@ -3,14 +3,17 @@
 1. The list's action opens the form: every field with a box before it; only fields whose box is ticked are changed.
 2. *Preview* judges what was typed and shows, for each row, old and new values.
 3. *Change N* does it in one transaction, each row judged as its own form would, with an entry in its history. One row
-   that refuses, and nothing is changed.
-4. *Undo* gives the rows their old values again, but for those that were changed otherwise meanwhile.
+   that refuses, and nothing is changed. More than `AT_ONCE` rows are changed in batches of so many, each in a
+   transaction of its own, as long as a request may take; then the page says how many are left, and goes on with them.
+4. *Undo* gives the rows their old values again, but for those that were changed otherwise meanwhile. It is offered for
+   what one transaction did.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,6 +29,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
+from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _t
@@ -45,8 +49,12 @@ if TYPE_CHECKING:
 else:
     _Admin = object
 
-MOST = 1_000
-"""So many rows are changed at once at most: each is judged by itself."""
+MOST = 30_000
+"""So many rows are edited at most: databases take no more keys in one statement."""
+AT_ONCE = 1_000
+"""So many rows are changed in one transaction at most: each is judged by itself."""
+SECONDS_AT_ONCE = 10.0
+"""So long one request begins further batches."""
 ROWS_SHOWN = 100
 """So many rows the preview lists."""
 UNDO = "newss_undo"
@@ -102,8 +110,8 @@ class EditManyMixin(_Admin):
         """Open the form for the chosen rows."""
         keys = list(queryset.values_list("pk", flat=True)[: MOST + 1])
         if len(keys) > MOST:
-            text = _t("At most %(number)d can be changed at once. Narrow the list by its filters first.")
-            self.message_user(request, text % {"number": MOST}, messages.WARNING)
+            text = _t("At most %(number)s can be changed at once. Narrow the list by its filters first.")
+            self.message_user(request, text % {"number": localize(MOST)}, messages.WARNING)
             return None
         return self._edit_many_page(request, EditManyForm(self._edit_many_fields(request)), keys)
 
@@ -112,14 +120,17 @@ class EditManyMixin(_Admin):
         """Show what would be changed in the rows that `ids` names, or change it."""
         if not self.has_change_permission(request):
             raise PermissionDenied
-        keys = [int(key) for key in request.POST.get("ids", "").split(",") if key.isdecimal() and len(key) < 19][:MOST]
+        keys = keys_in(request.POST.get("ids", ""))[:MOST]
+        done = next(iter(keys_in(request.POST.get("done", ""))), 0)
         form = EditManyForm(self._edit_many_fields(request), request.POST)
         if form.is_valid() and "_apply" in request.POST:
-            entries = self._apply(request, form, keys)
-            if entries is not None:
-                self._tell(request, len(entries), entries)
+            only_batch = not done and len(keys) <= AT_ONCE
+            entries, keys = self._apply_in_batches(request, form, keys)
+            done += len(entries)
+            if not keys:
+                self._tell(request, done, entries if only_batch else ())
                 return HttpResponseRedirect(self._edit_many_list())
-        return self._edit_many_page(request, form, keys)
+        return self._edit_many_page(request, form, keys, done)
 
     @method_decorator(require_POST)
     def edit_many_undo_view(self, request: HttpRequest) -> HttpResponse:
@@ -140,11 +151,11 @@ class EditManyMixin(_Admin):
         self._tell(request, undone)
         if left:
             text = ngettext(
-                "%d was changed otherwise meanwhile, and stays so.",
-                "%d were changed otherwise meanwhile, and stay so.",
+                "%s was changed otherwise meanwhile, and stays so.",
+                "%s were changed otherwise meanwhile, and stay so.",
                 left,
             )
-            self.message_user(request, text % left, messages.WARNING)
+            self.message_user(request, text % localize(left), messages.WARNING)
         return HttpResponseRedirect(self._edit_many_list())
 
     # -- What a model's own admin may say otherwise --------------------------------------------------------------------
@@ -162,8 +173,8 @@ class EditManyMixin(_Admin):
 
     def _tell(self, request: HttpRequest, count: int, entries: Sequence[LogEntry] = ()) -> None:
         """Say how many rows are changed, with a button to undo what these entries say."""
-        text = ngettext("%(number)d %(name)s is changed.", "%(number)d %(name)s are changed.", count)
-        text = text % {"number": count, "name": self._named(count)}
+        text = ngettext("%(number)s %(name)s is changed.", "%(number)s %(name)s are changed.", count)
+        text = text % {"number": localize(count), "name": self._named(count)}
         if entries:
             named = ",".join(str(entry.pk) for entry in entries)
             button = undo_button(request, reverse(f"admin:{self._edit_many_name()}_undo"), entries=named)
@@ -188,8 +199,9 @@ class EditManyMixin(_Admin):
             )
         return fields
 
-    def _edit_many_page(self, request: HttpRequest, form: EditManyForm, keys: list[int]) -> HttpResponse:
-        rows = list(self.model._default_manager.filter(pk__in=keys).order_by("name"))
+    def _edit_many_page(self, request: HttpRequest, form: EditManyForm, keys: list[int], done: int = 0) -> HttpResponse:
+        chosen = self.model._default_manager.filter(pk__in=keys).order_by("name")
+        count, rows = chosen.count(), list(chosen[:ROWS_SHOWN])
         valid = form.is_bound and form.is_valid()
         context = {
             **self.admin_site.each_context(request),
@@ -197,12 +209,13 @@ class EditManyMixin(_Admin):
             "title": _t("Edit many"),
             "form": form,
             "media": self.media + form.media,
-            "ids": ",".join(str(row.pk) for row in rows),
-            "rows": rows[:ROWS_SHOWN],
-            "more": max(0, len(rows) - ROWS_SHOWN),
-            "count": len(rows),
-            "name": self._named(len(rows)),
-            "changes": [(row, self._changes(row, form)) for row in rows[:ROWS_SHOWN]] if valid else None,
+            "ids": ",".join(str(key) for key in keys),
+            "rows": rows,
+            "more": max(0, count - ROWS_SHOWN),
+            "count": count,
+            "done": done,
+            "name": self._named(count),
+            "changes": [(row, self._changes(row, form)) for row in rows] if valid else None,
             "action": reverse(f"admin:{self._edit_many_name()}"),
             "back": self._edit_many_list(),
         }
@@ -218,6 +231,21 @@ class EditManyMixin(_Admin):
             elif (old := self.edit_many_value(row, name)) != new:
                 found.append((capfirst(str(field.label or name)), _in_words(field, old), _in_words(field, new)))
         return found
+
+    def _apply_in_batches(
+        self, request: HttpRequest, form: EditManyForm, keys: list[int]
+    ) -> tuple[list[LogEntry], list[int]]:
+        """Change as many rows as there is time for; return the entries, and the keys that are left.
+
+        A batch with a row that refuses (said on the form) is left, with all after it.
+        """
+        entries: list[LogEntry] = []
+        end = time.monotonic() + SECONDS_AT_ONCE
+        while keys and (changed := self._apply(request, form, keys[:AT_ONCE])) is not None:
+            entries, keys = entries + changed, keys[AT_ONCE:]
+            if time.monotonic() >= end:
+                break
+        return entries, keys
 
     def _apply(self, request: HttpRequest, form: EditManyForm, keys: list[int]) -> list[LogEntry] | None:
         """Change the rows; return an entry for each that differed, None where one refuses (said on the form)."""

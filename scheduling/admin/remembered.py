@@ -34,19 +34,13 @@ LONGEST = 2_000
 """So many characters of an address are remembered."""
 
 
-class ListMixin(_Admin):
-    """A list whose filters can be turned round, and which is remembered as it was left."""
-
-    change_list_template: ClassVar[Any] = "admin/scheduling/change_list.html"
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
-        """Return the list whose filters can be turned round."""
-        return TurnableChangeList
+class SearchMixin(_Admin):
+    """A list that can be searched for no more words than databases look for at once."""
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Search as usual; for more words than databases can look for at once find nothing, and say so."""
+        """Search as usual; for too many words find nothing, and say so."""
         if self.are_too_many(request, search_term):
             return queryset.none(), False
         return super().get_search_results(request, queryset, search_term)
@@ -58,6 +52,18 @@ class ListMixin(_Admin):
             words = _t("At most %(number)d words can be searched for.") % {"number": MOST_WORDS}
             self.message_user(request, words, messages.WARNING)
         return many
+
+
+class ListMixin(SearchMixin):
+    """A list whose filters can be turned round, and which is remembered as it was left."""
+
+    change_list_template: ClassVar[Any] = "admin/scheduling/change_list.html"
+    #: What the card of a row shows where the screen is narrow, what names it first; the others are folded. None: all.
+    card_columns: ClassVar[tuple[str, ...]] = ()
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        """Return the list whose filters can be turned round."""
+        return TurnableChangeList
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show the list, or lead to it as it was left."""

@@ -58,6 +58,7 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
     """Runs."""
 
     list_display = ("title", "status_shown", "when", "duration_shown", "counts", "cause_shown")
+    card_columns = ("title", "status_shown", "when", "duration_shown")
     list_display_links = None
     list_filter = (
         StatusFilter,
@@ -123,7 +124,7 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
     def cancel_many(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         """Cancel those of the chosen runs that have not ended."""
         cancelled = _cancel(self, request, queryset)
-        text = ngettext("%d run is cancelled.", "%d runs are cancelled.", cancelled) % cancelled
+        text = ngettext("%s run is cancelled.", "%s runs are cancelled.", cancelled) % localize(cancelled)
         self.message_user(request, text, messages.SUCCESS if cancelled else messages.WARNING)
 
     @admin.action(description=_("Run again"), permissions=["start"])
@@ -135,7 +136,7 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
                 started += run.again(person(request))[1]
             except ValidationError as error:
                 refused.append(f"{run}: {' '.join(error.messages)}")
-        text = ngettext("%d run started.", "%d runs started.", started) % started
+        text = ngettext("%s run started.", "%s runs started.", started) % localize(started)
         self.message_user(request, text, messages.SUCCESS if started else messages.WARNING)
         if refused:
             self.message_user(request, " ".join(refused[:3]), messages.ERROR)

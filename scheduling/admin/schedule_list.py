@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
+from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
@@ -41,6 +42,7 @@ class ScheduleListAdmin(EditManyMixin, VersionsAdmin):
     """The list of schedules."""
 
     list_display = ("title", "what", "recent", "last_result", "next_run", "switch", "buttons")
+    card_columns = ("title", "switch", "last_result", "next_run", "buttons")
     list_display_links = None
     list_filter = ("enabled", PausedFilter, LastStatusFilter, "trigger_kind", JobFilter, "tags")
     # What is really searched: `ScheduleQuerySet.search`.
@@ -122,9 +124,9 @@ class ScheduleListAdmin(EditManyMixin, VersionsAdmin):
         """Start a run of each chosen schedule."""
         started = sum(schedule.run_now(by=person(request))[1] for schedule in queryset)
         others = queryset.count() - started
-        text = ngettext("%d run started.", "%d runs started.", started) % started
+        text = ngettext("%s run started.", "%s runs started.", started) % localize(started)
         if others:
-            text += " " + ngettext("%d was running already.", "%d were running already.", others) % others
+            text += " " + ngettext("%s was running already.", "%s were running already.", others) % localize(others)
         self.message_user(request, text, messages.SUCCESS if started else messages.WARNING)
 
     @admin.action(description=_("Enable"), permissions=["change"])
@@ -148,7 +150,7 @@ class ScheduleListAdmin(EditManyMixin, VersionsAdmin):
     def resume_many(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
         """End the pause of the chosen schedules."""
         count = sum(schedule.resume(person(request)) for schedule in queryset)
-        text = ngettext("%d schedule resumed.", "%d schedules resumed.", count) % count
+        text = ngettext("%s schedule resumed.", "%s schedules resumed.", count) % localize(count)
         self.message_user(request, text, messages.SUCCESS if count else messages.WARNING)
 
     @admin.action(description=_("Duplicate"), permissions=["add"])
@@ -157,8 +159,8 @@ class ScheduleListAdmin(EditManyMixin, VersionsAdmin):
         copies = [schedule.duplicate() for schedule in queryset]
         for copy in copies:
             self.log_addition(request, copy, [{"added": {}}])
-        text = ngettext("%d copy is made; it is disabled.", "%d copies are made; they are disabled.", len(copies))
-        self.message_user(request, text % len(copies), messages.SUCCESS)
+        text = ngettext("%s copy is made; it is disabled.", "%s copies are made; they are disabled.", len(copies))
+        self.message_user(request, text % localize(len(copies)), messages.SUCCESS)
         return HttpResponseRedirect(copies[0].get_absolute_url()) if len(copies) == 1 else None
 
     @method_decorator(require_POST)
@@ -175,10 +177,10 @@ class ScheduleListAdmin(EditManyMixin, VersionsAdmin):
             self._log_switch(request, schedule, enabled=enabled)
         count = len(changed)
         text = (
-            ngettext("%d schedule enabled.", "%d schedules enabled.", count)
+            ngettext("%s schedule enabled.", "%s schedules enabled.", count)
             if enabled
-            else ngettext("%d schedule disabled.", "%d schedules disabled.", count)
-        ) % count
+            else ngettext("%s schedule disabled.", "%s schedules disabled.", count)
+        ) % localize(count)
         if changed:
             ids = ",".join(str(schedule.pk) for schedule in changed)
             back_to = reverse("admin:scheduling_schedule_switch_back")

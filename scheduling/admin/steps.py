@@ -15,6 +15,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
@@ -122,7 +123,7 @@ def pause(request: HttpRequest) -> HttpResponse:
         fresh = ",".join(str(schedule.pk) for schedule in schedules if not schedule.is_paused())
         for schedule in schedules:
             schedule.pause(person(request), form.cleaned_data["reason"], form.cleaned_data["until"])
-        text = ngettext("%d schedule is paused.", "%d schedules are paused.", len(schedules)) % len(schedules)
+        text = ngettext("%s schedule is paused.", "%s schedules are paused.", len(schedules)) % localize(len(schedules))
         if fresh:
             button = undo_button(request, reverse("admin:scheduling_schedule_resume_many"), ids=fresh)
             text = format_html("{} {}", text, button)
@@ -135,7 +136,7 @@ def pause(request: HttpRequest) -> HttpResponse:
         names=[schedule.name for schedule in schedules[:NAMES_SHOWN]],
         more_names=max(0, len(schedules) - NAMES_SHOWN),
         intro=_t("No due time becomes a run until it is resumed. What runs now goes on; it can still be run by hand."),
-        submit=ngettext("Pause %d schedule", "Pause %d schedules", len(schedules)) % len(schedules)
+        submit=ngettext("Pause %s schedule", "Pause %s schedules", len(schedules)) % localize(len(schedules))
         if len(schedules) > 1
         else _t("Pause"),
     )
@@ -151,7 +152,7 @@ def resume_many(request: HttpRequest) -> HttpResponse:
     """End the pause of the schedules that `ids` names."""
     require(request, PAUSE)
     count = sum(schedule.resume(person(request)) for schedule in named_in(request))
-    messages.success(request, ngettext("%d schedule resumed.", "%d schedules resumed.", count) % count)
+    messages.success(request, ngettext("%s schedule resumed.", "%s schedules resumed.", count) % localize(count))
     return HttpResponseRedirect(reverse("admin:scheduling_schedule_changelist"))
 
 
@@ -212,7 +213,7 @@ def backfill(request: HttpRequest, schedule_id: int) -> HttpResponse:
             except ValidationError as error:
                 form.add_error(None, error.messages)
             else:
-                text = ngettext("%d run is queued.", "%d runs are queued.", len(started)) % len(started)
+                text = ngettext("%s run is queued.", "%s runs are queued.", len(started)) % localize(len(started))
                 messages.success(request, text)
                 return HttpResponseRedirect(
                     f"{reverse('admin:scheduling_run_changelist')}?backfill__id__exact={form.instance.pk}"

@@ -79,12 +79,20 @@ def filter_choices(choices: list[dict[str, Any]], item: str, link: str) -> SafeS
 
 def _rows(cl: Any, columns: list[Column]) -> Iterator[SafeString]:
     address = _addresses(cl) if any(column.linked for column in columns) else None
+    on_cards = getattr(cl.model_admin, "card_columns", ())
+    row, more = (f"{ROW} newss-row-card", _more()) if on_cards else (ROW, "")
     for number, one in enumerate(cl.result_list):
         cells = "".join(_cell(one, column, address) for column in columns)
         stripes = STRIPES[number % 2]
         yield SafeString(
-            f'<tbody class="block relative lg:table-row-group{stripes}"><tr class="{ROW}">{cells}</tr></tbody>'
+            f'<tbody class="block relative lg:table-row-group{stripes}"><tr class="{row}">{cells}{more}</tr></tbody>'
         )
+
+
+def _more() -> SafeString:
+    """Return the last cell of a card, where the screen is narrow: it unfolds the cells that the card leaves out."""
+    words = _("More")
+    return format_html('<td class="newss-more"><details><summary>{}</summary></details></td>', words)
 
 
 def _cell(row: Any, column: Column, address: Callable[[Any], str] | None) -> str:
@@ -110,9 +118,19 @@ def _columns(cl: Any, headers: list[dict[str, Any]]) -> list[Column]:
             columns.append(_column("td", CHECKBOX_CLASSES, _("Select record"), _checkbox(cl.model_admin)))
             continue
         linked = links is not None and (name in links or (not links and all(not one.linked for one in columns)))
-        classes = [f"field-{name}", *ROW_CLASSES]
+        classes = [f"field-{name}", *_on_card(cl, name), *ROW_CLASSES]
         columns.append(_column("th" if linked else "td", classes, header["text"], _shown(cl, name), linked=linked))
     return columns
+
+
+def _on_card(cl: Any, name: str) -> list[str]:
+    """Return how a column's cells stand on the card that a narrow screen makes of a row."""
+    on_cards = getattr(cl.model_admin, "card_columns", ())
+    if not on_cards:
+        return []
+    if name not in on_cards:
+        return ["newss-folded"]
+    return ["newss-on-card", "newss-lead"] if name == on_cards[0] else ["newss-on-card"]
 
 
 def _column(tag: str, classes: list[str], label: Any, shown: Callable[[Any], Any], *, linked: bool = False) -> Column:
@@ -134,7 +152,7 @@ class _Keyed:
 def _shown(cl: Any, name: str) -> Callable[[Any], Any]:
     """Return what makes the content of a column's cells."""
     empty = cl.model_admin.get_empty_value_display()
-    method = getattr(cl.model_admin, name, None)
+    method = getattr(cl.model_admin, name, None) if name != "__str__" else None
     if method is not None:
 
         def of_method(row: Any) -> Any:

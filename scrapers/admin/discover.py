@@ -17,6 +17,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.formats import localize
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -212,7 +213,7 @@ def starter_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
             messages.warning(request, _t("Choose at least one feed."))
             return HttpResponseRedirect(request.get_full_path())
         report = import_outlines(feed.outline() for feed in feeds if feed.url in chosen)
-        words = ngettext("%d source is new.", "%d sources are new.", len(report.added)) % len(report.added)
+        words = ngettext("%s source is new.", "%s sources are new.", len(report.added)) % localize(len(report.added))
         messages.add_message(request, messages.SUCCESS if report.added else messages.WARNING, words)
         return HttpResponseRedirect(reverse("admin:scrapers_source_changelist"))
     known = set(Source.objects.filter(url__in=[feed.url for feed in feeds]).values_list("url", flat=True))

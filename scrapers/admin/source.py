@@ -10,6 +10,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.formats import localize
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
@@ -61,6 +62,7 @@ class SourceAdmin(ColumnsMixin, PollMixin, StartMixin, PauseMixin, DeleteMixin, 
         "enabled",
     )
     list_display_links = ("name_and_address",)
+    card_columns = ("name_and_address", "state", "poll_button")
     list_filter = FILTERS
     list_per_page = 50
     search_fields = ("name", "url")
@@ -162,11 +164,11 @@ class SourceAdmin(ColumnsMixin, PollMixin, StartMixin, PauseMixin, DeleteMixin, 
         for source in changed:
             self.log_change(request, source, note)
         words = (
-            ngettext("%d source is enabled.", "%d sources are enabled.", len(changed))
+            ngettext("%s source is enabled.", "%s sources are enabled.", len(changed))
             if enabled
-            else ngettext("%d source is off.", "%d sources are off.", len(changed))
+            else ngettext("%s source is off.", "%s sources are off.", len(changed))
         )
-        self.message_user(request, words % len(changed), messages.SUCCESS)
+        self.message_user(request, words % localize(len(changed)), messages.SUCCESS)
 
     @page_action(description=_("Import OPML"), url_path="import-opml", permissions=["add"], icon="upload")  # type: ignore[untyped-decorator]
     def import_opml(self, request: HttpRequest) -> HttpResponse:

@@ -78,9 +78,10 @@ class ColumnsMixin:
         return show.when(source.next_poll_at, _("with the next run"))
 
     @admin.display(description=_("Kind"), ordering="kind")
-    def kind_words(self, source: Source) -> str:
-        """Return the kind in words; its name where it is not registered any more."""
-        return str(dict(kinds.choices()).get(source.kind, source.kind))
+    def kind_words(self, source: Source) -> SafeString:
+        """Return the kind in short words, what it takes on hover; its name where it is not registered any more."""
+        words = str(dict(kinds.choices()).get(source.kind, source.kind))
+        return format_html('<span class="newss-number" title="{}">{}</span>', words, words.partition(" (")[0])
 
     @admin.display(description=_("Last success"), ordering="last_success_at")
     def last_success(self, source: Source) -> SafeString:
@@ -117,4 +118,4 @@ class ColumnsMixin:
         ]
         named = format_html_join(", ", "{}{}", words)
         more = len(row.pollers) - len(words)
-        return format_html("<span>{} {}</span>", named, _t("and %d more") % more if more else "")
+        return format_html("<span>{} {}</span>", named, _t("and %s more") % localize(more) if more else "")

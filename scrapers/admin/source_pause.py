@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
@@ -59,15 +60,24 @@ class PauseMixin(_Base):
         for source in sources:
             source.resume()
             self.log_change(request, source, _t("Resumed"))
-        words = ngettext("%d source is polled again.", "%d sources are polled again.", len(sources))
-        self.message_user(request, words % len(sources), messages.SUCCESS)
+        words = ngettext("%s source is polled again.", "%s sources are polled again.", len(sources))
+        self.message_user(request, words % localize(len(sources)), messages.SUCCESS)
 
     def pause_many_view(self, request: HttpRequest) -> HttpResponse:
-        """Pause the sources that were chosen in the list; those that are paused already get the new reason and end."""
+        """Pause the sources that were chosen in the list."""
+        sources = Source.objects.filter(pk__in=request.session.get(TO_PAUSE, []))
+        return self._pause(request, sources, reverse("admin:scrapers_source_changelist"))
+
+    def pause_view(self, request: HttpRequest, key: int) -> HttpResponse:
+        """Pause one source, from its page."""
+        get_object_or_404(Source, pk=key)
+        return self._pause(request, Source.objects.filter(pk=key), reverse("admin:scrapers_source_change", args=[key]))
+
+    def _pause(self, request: HttpRequest, chosen: QuerySet[Source], here: str) -> HttpResponse:
+        """Ask for a reason and an end, then pause the sources; those that are paused already get the new ones."""
         if not self.has_change_permission(request):
             raise PermissionDenied
-        sources = list(Source.objects.filter(pk__in=request.session.get(TO_PAUSE, [])).order_by("name"))
-        here = reverse("admin:scrapers_source_changelist")
+        sources = list(chosen.order_by("name"))
         if not sources:
             return HttpResponseRedirect(here)
         form = PauseForm(request.POST or None)
@@ -77,7 +87,7 @@ class PauseMixin(_Base):
             for source in sources:
                 source.pause(form.cleaned_data["reason"], person(request), form.cleaned_data["until"])
                 self.log_change(request, source, _t("Paused"))
-            text = ngettext("%d source is paused.", "%d sources are paused.", len(sources)) % len(sources)
+            text = ngettext("%s source is paused.", "%s sources are paused.", len(sources)) % localize(len(sources))
             if fresh:
                 button = undo_button(request, reverse("admin:scrapers_source_resume_many"), ids=",".join(fresh))
                 text = format_html("{} {}", text, button)
@@ -91,7 +101,7 @@ class PauseMixin(_Base):
             "names": [source.name for source in sources[:NAMES_SHOWN]],
             "more_names": max(0, len(sources) - NAMES_SHOWN),
             "intro": _t("No run polls them until they are resumed; what is being polled now goes on."),
-            "submit": ngettext("Pause %d source", "Pause %d sources", len(sources)) % len(sources),
+            "submit": ngettext("Pause %s source", "Pause %s sources", len(sources)) % localize(len(sources)),
             "back": here,
         }
         return TemplateResponse(request, "scheduling/step.html", context)
@@ -105,24 +115,13 @@ class PauseMixin(_Base):
         self.resume(request, Source.objects.filter(pk__in=keys_in(request.POST.get("ids", ""))))
         return HttpResponseRedirect(reverse("admin:scrapers_source_changelist"))
 
-    def pause_view(self, request: HttpRequest, key: int) -> HttpResponse:
-        """Let no run poll a source until somebody resumes it, with the reason that was typed."""
-        source = self._posted(request, key)
-        if isinstance(source, HttpResponse):
-            return source
-        if not source.is_paused():
-            source.pause(request.POST.get("reason", ""), request.user)  # type: ignore[arg-type]
-            self.log_change(request, source, _t("Paused"))
-            self.message_user(request, _t("“%s” is paused.") % source, messages.SUCCESS)
-        else:
-            self.message_user(request, _t("“%s” was paused already.") % source, messages.WARNING)
-        return HttpResponseRedirect(reverse("admin:scrapers_source_change", args=[key]))
-
     def resume_view(self, request: HttpRequest, key: int) -> HttpResponse:
         """Let runs poll a source again, as if it had never failed."""
-        source = self._posted(request, key)
-        if isinstance(source, HttpResponse):
-            return source
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        source = get_object_or_404(Source, pk=key)
+        if not self.has_change_permission(request, source):
+            raise PermissionDenied
         source.resume()
         self.log_change(request, source, _t("Resumed"))
         self.message_user(request, _t("“%s” is polled again.") % source, messages.SUCCESS)
@@ -134,11 +133,3 @@ class PauseMixin(_Base):
             return {}
         held = source.is_paused()
         return {"may_pause": source.enabled and not held, "may_resume": held or source.failure_score > 0}
-
-    def _posted(self, request: HttpRequest, key: int) -> Source | HttpResponse:
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        source = get_object_or_404(Source, pk=key)
-        if not self.has_change_permission(request, source):
-            raise PermissionDenied
-        return source

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
@@ -104,8 +105,8 @@ class PollMixin(_Base):
             self.message_user(request, " ".join(error.messages), messages.ERROR)
             return None
         if off:
-            words = ngettext("%d source is off and was left out.", "%d sources are off and were left out.", off)
-            self.message_user(request, words % off, messages.WARNING)
+            words = ngettext("%s source is off and was left out.", "%s sources are off and were left out.", off)
+            self.message_user(request, words % localize(off), messages.WARNING)
         if waits := run.waits_for():
             self.message_user(request, waits, messages.INFO)
         return HttpResponseRedirect(run.get_absolute_url())

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
+from scheduling.admin import edit_many
 from scheduling.models import Schedule, Tag
 from scrapers.models import Source
 from tests import factories
@@ -83,6 +84,23 @@ def test_one_row_that_refuses_leaves_all_as_they_were(admin_client: Client) -> N
     assert "Bad: A thread" in page.content.decode()
     assert set(Schedule.objects.values_list("memory_limit_mb", flat=True)) == {None}
     assert not LogEntry.objects.exists()
+
+
+def test_more_than_one_transaction_can_change_go_in_batches_and_the_page_says_how_many_are_left(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edit_many, "AT_ONCE", 2)
+    monkeypatch.setattr(edit_many, "SECONDS_AT_ONCE", 0.0)
+    rows = [factories.schedule(name=f"S{number}", max_retries=1) for number in range(3)]
+    data = {"ids": ids(rows), "chosen": ["max_retries"], "edit-max_retries": "5", "_apply": "1"}
+    page = admin_client.post(f"{SCHEDULES}edit-many/", data)
+    assert (page.context["done"], page.context["ids"]) == (2, str(rows[2].pk))
+    assert "Left: 1." in page.content.decode()
+    assert Schedule.objects.filter(max_retries=5).count() == 2
+    end = admin_client.post(f"{SCHEDULES}edit-many/", {**data, "ids": page.context["ids"], "done": "2"}, follow=True)
+    assert "3 schedules are changed." in end.content.decode()
+    assert "newss-undo" not in end.content.decode(), "only what one transaction did is undone"
+    assert Schedule.objects.filter(max_retries=5).count() == 3
 
 
 def test_a_form_that_chooses_nothing_or_nonsense_says_so(admin_client: Client) -> None:

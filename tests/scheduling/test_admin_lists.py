@@ -7,8 +7,11 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 from django.utils import timezone
+from lxml import html
 
+from scheduling.admin import paging
 from scheduling.admin.run_filters import ScheduleFilter
+from scheduling.admin.runs import RunAdmin
 from scheduling.models import Run, RunStatus, TriggerKind
 from tests import factories
 
@@ -128,3 +131,31 @@ def test_of_many_schedules_the_chosen_one_is_always_offered(
     page = admin_client.get(f"{RUNS}?schedule__id__exact={made[3].pk}")
     spec = next(spec for spec in page.context["cl"].filter_specs if isinstance(spec, ScheduleFilter))
     assert [name for _key, name in spec.lookup_choices] == ["S3", "S0"]
+
+
+@pytest.mark.parametrize("address", ["auth/user", "auth/group", "django_apscheduler/djangojob"])
+def test_lists_that_others_bring_refuse_too_many_words_as_ours_do(admin_client: Client, address: str) -> None:
+    page = admin_client.get(f"/admin/{address}/", {"q": "word " * 1_500}).content.decode()
+    assert "At most 100 words can be searched for." in page
+
+
+def test_where_not_all_are_counted_the_choice_of_all_that_match_names_no_number(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "COUNTED_AHEAD", 1)
+    monkeypatch.setattr(RunAdmin, "list_per_page", 2)
+    for _number in range(4):
+        factories.run()
+    assert "Select all 4 runs" in admin_client.get(RUNS).content.decode()
+    factories.run()
+    page = admin_client.get(RUNS).content.decode()
+    assert "Select all runs that match" in page and "Select all 4 runs" not in page
+
+
+def test_a_narrow_screens_card_unfolds_what_it_leaves_out_without_javascript(admin_client: Client) -> None:
+    factories.run()
+    (row,) = html.fromstring(admin_client.get(RUNS).content).cssselect("#result_list tr.newss-row-card")
+    shown = [cell.get("data-label") for cell in row.cssselect(".newss-on-card")]
+    assert shown == ["Run", "Status", "When", "Duration"]
+    assert [cell.get("data-label") for cell in row.cssselect(".newss-folded")] == ["Counts", "Why"]
+    assert row.cssselect("td.newss-more details summary")[0].text_content() == "More"

@@ -352,24 +352,23 @@ def test_a_person_without_rights_sees_no_source(client: Client) -> None:
     assert client.get(LIST).status_code == 403
 
 
-def test_a_source_is_paused_with_a_reason_and_resumed_on_its_page(editor: Client) -> None:
+def test_a_source_is_paused_from_its_page_with_a_reason_until_a_time_and_resumed(editor: Client) -> None:
     made = source("Tides")
     here = f"{LIST}{made.pk}/"
     page = editor.get(f"{here}change/").content.decode()
-    assert f'formaction="{here}pause/"' in page and ">Resume<" not in page
-    answer = editor.post(f"{here}pause/", {"reason": " it moves house "}, follow=True)
-    assert "“Tides” is paused." in answer.content.decode() and "it moves house" in answer.content.decode()
+    assert f'href="{here}pause/"' in page and ">Resume<" not in page
+    assert "Pause: Tides" in " ".join(editor.get(f"{here}pause/").content.decode().split())
+    typed = {"reason": " it moves house ", "until_0": "2999-01-01", "until_1": "12:00"}
+    paused = editor.post(f"{here}pause/", typed, follow=True).content.decode()
+    assert "1 source is paused." in paused and "it moves house" in paused
     made.refresh_from_db()
     assert made.paused_at is not None and made.paused_by is not None and made.pause_reason == "it moves house"
-    again = editor.post(f"{here}pause/", {"reason": "another"}, follow=True).content.decode()
-    assert "was paused already" in again
-    made.refresh_from_db()
-    assert made.pause_reason == "it moves house"
-    assert f'formaction="{here}pause/"' not in again and ">Resume<" in again
+    assert made.paused_until is not None and made.paused_until.year == 2999
+    assert f'href="{here}pause/"' not in paused and ">Resume<" in paused
     editor.post(f"{here}resume/")
     made.refresh_from_db()
     assert (made.paused_at, made.paused_by, made.pause_reason) == (None, None, "")
-    assert editor.get(f"{here}pause/").status_code == 405
+    assert editor.get(f"{here}resume/").status_code == 405
 
 
 def test_who_may_not_change_sources_may_not_pause_them(client: Client) -> None:
