@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -264,6 +265,8 @@ class SourceAdmin(ColumnsMixin, PollMixin, StartMixin, PauseMixin, DeleteMixin, 
                 "articles_url": f"{reverse('admin:scrapers_article_changelist')}?source={source.pk}",
                 "may_poll": source.enabled and self.has_start_run_permission(request),
                 "request_key": secrets.token_hex(16),
+                "move": source.moves.filter(to_url=source.url, undone_at=None).first(),
+                "moves_url": f"{reverse('admin:scrapers_sourcemove_changelist')}?{urlencode({'q': source.name})}",
             }
         panels |= self.try_button(request, source) | self.pause_buttons(request, source)
         return super().changeform_view(request, object_id, form_url, {**panels, **(extra_context or {})})

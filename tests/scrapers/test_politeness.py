@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from django.test import Client
 from django.utils import timezone
 
 from scheduling.models import Cause
@@ -70,7 +71,7 @@ def test_an_interval_holds_for_scheduled_runs(serve: Callable[..., LocalServer])
 
 
 def test_an_address_that_moved_for_good_is_followed_after_ten_polls_and_can_be_called_back(
-    serve: Callable[..., LocalServer], collect_news: Collect
+    serve: Callable[..., LocalServer], collect_news: Collect, admin_client: Client
 ) -> None:
     server = serve()
     feed(server, 1, path="/new")
@@ -82,8 +83,11 @@ def test_an_address_that_moved_for_good_is_followed_after_ten_polls_and_can_be_c
     collect_news()
     assert Source.objects.get().url == server.url("/new")
     move = SourceMove.objects.get()
+    page = admin_client.get(f"/admin/scrapers/source/{paper.pk}/change/").content.decode()
+    assert "moved for good" in page and server.url("/old") in page and "sourcemove/?q=Paper" in page
     move.undo()
     assert Source.objects.get().url == server.url("/old")
+    assert "moved for good" not in admin_client.get(f"/admin/scrapers/source/{paper.pk}/change/").content.decode()
     Source.objects.update(moving_seen=MOVES_AFTER, moving_to=server.url("/new"))
     collect_news()
     paper.refresh_from_db()
