@@ -63,8 +63,10 @@ def update_rows(model: type[models.Model], rows: Mapping[Any, Mapping[str, Any]]
     for primary, row in sorted(rows.items()):
         values += [primary, *(field.get_db_prep_save(row[field.name], connection) for field in fields)]  # type: ignore[union-attr]
     with transaction.atomic():
-        if connection.features.has_select_for_update:
-            list(model._base_manager.select_for_update().filter(pk__in=rows).order_by("pk").values_list("pk"))
+        if connection.features.has_select_for_no_key_update:
+            # As weak as the lock of an UPDATE: rows that refer to these may be inserted meanwhile.
+            locked = model._base_manager.select_for_update(no_key=True).filter(pk__in=rows)
+            list(locked.order_by("pk").values_list("pk"))
         with connection.cursor() as cursor:
             table = f'"{meta.db_table}"'
             cursor.execute(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, IntegrityError, connection
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -20,7 +21,7 @@ from scrapers.drafts import Entry
 from scrapers.fetch.hosts import _load_hosts
 from scrapers.kinds import Item
 from scrapers.known import pass_over
-from scrapers.models import Host, HostLane, ResultStatus, Source
+from scrapers.models import Host, HostLane, PassedItem, ResultStatus, Source
 from scrapers.storage import _in_one_transaction, _store_noted
 from tests.scrapers.conftest import Collected, LocalServer
 
@@ -104,6 +105,25 @@ def test_rows_get_values_of_their_own_in_one_statement(django_assert_max_num_que
     assert not Source.objects.filter(pk=third.pk).exclude(etag="", failure_score=0).exists()
     assert Source.objects.filter(never_matched__isnull=True).count() == 2
     update_rows(Source, {})
+
+
+def test_articles_are_linked_to_a_source_while_its_poll_is_noted(on_postgresql: bool) -> None:
+    if not on_postgresql:
+        pytest.skip("one writer at a time")
+    source = Source.objects.create(name="a", url="https://a.example/")
+
+    def link() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout TO '5s'")
+        try:
+            PassedItem.objects.create(source=source, item_key="x")
+        finally:
+            connection.close()
+
+    with transaction.atomic(), ThreadPoolExecutor(1) as other:
+        update_rows(Source, {source.pk: {"etag": "a"}})
+        other.submit(link).result(timeout=30)
+    assert source.passed_items.exists()
 
 
 def test_a_poll_whose_values_the_database_refuses_fails_alone() -> None:
