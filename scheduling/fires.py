@@ -118,10 +118,10 @@ def fire_all(store: FireStore, now: datetime, epoch: int, filling: Filling | Non
 
     An error after the first one leaves what was committed to be returned; the next look meets it again.
     """
-    whole = Fired(more=True)
+    whole = Fired(next_due=store.next_due(), more=True)
     while whole.more:
         try:
-            part = fire(store, now, epoch, filling)
+            part = fire(store, now, whole.next_due, epoch, filling)
         except Exception as error:
             if not whole.runs:
                 raise
@@ -131,10 +131,11 @@ def fire_all(store: FireStore, now: datetime, epoch: int, filling: Filling | Non
     return whole
 
 
-def fire(store: FireStore, now: datetime, epoch: int, filling: Filling | None = None) -> Fired:
+def fire(store: FireStore, now: datetime, first: datetime | None, epoch: int, filling: Filling | None = None) -> Fired:
     """Turn what is due at `now`, the earliest `MOST_AT_ONCE`, into committed runs; return what is new.
 
-    1. Look without a lock; mostly nothing is due (SQLite would take its write lock for nothing).
+    1. Take the earliest due time (`first`) as it was seen without a lock; mostly nothing is due (SQLite would take its
+       write lock for nothing).
     2. Check the epoch: a leader that slept and woke up cannot fire.
     3. While everything is held, nothing is decided.
     4. Lock the due schedules; one that is disabled or paused stays as it is; one that an edit holds open, or whose
@@ -150,7 +151,6 @@ def fire(store: FireStore, now: datetime, epoch: int, filling: Filling | None = 
 
     Raises `LostLeadership`, or what the database raises; then nothing has happened.
     """
-    first = store.next_due()
     if first is None or first > now:
         return Fired(next_due=first)
     claim = filling.claim if filling is not None else None

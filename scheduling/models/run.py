@@ -154,6 +154,8 @@ class Run(Attended):
         null=True,
         blank=True,
         db_index=False,
+        # A process that a run names is not removed (`scheduling.retention`); a check for each run would say no more.
+        db_constraint=False,
         on_delete=models.SET_NULL,
         related_name="runs",
     )
@@ -202,7 +204,8 @@ class Run(Attended):
         indexes = [
             # The list of runs, newest first.
             models.Index(fields=["-queued_at", "-id"], name="run_newest"),
-            # The list filtered by status; failures on the dashboard.
+            # The list filtered by status; failures on the dashboard. On PostgreSQL without those that are running or
+            # have succeeded (migration 0005).
             models.Index(fields=["status", "-queued_at"], name="run_status_newest"),
             # The list filtered by a cause; nearly all that became due by themselves are found without.
             models.Index(fields=["cause", "-queued_at"], condition=~Q(cause=Cause.SCHEDULE), name="run_cause_rare"),
@@ -227,10 +230,9 @@ class Run(Attended):
                 condition=Q(backfill__isnull=False, finished_at__isnull=True),
                 name="run_backfill_unended",
             ),
-            # The runs that a scheduler process has in its hands.
-            models.Index(fields=["instance"], condition=Q(finished_at__isnull=True), name="run_held"),
-            # What refers to a row that is deleted; few runs have these.
+            # Whether a run names a scheduler process; on PostgreSQL by ranges of pages (migration 0005).
             models.Index(fields=["instance"], condition=Q(instance__isnull=False), name="run_instance"),
+            # What refers to a row that is deleted; few runs have these.
             models.Index(fields=["parent"], condition=Q(parent__isnull=False), name="run_parent"),
             models.Index(fields=["backfill"], condition=Q(backfill__isnull=False), name="run_backfill"),
             models.Index(fields=["requested_by"], condition=Q(requested_by__isnull=False), name="run_requested_by"),

@@ -307,10 +307,10 @@ def test_a_larger_burst_is_fired_in_several_transactions_the_earliest_first(
         minutely(start_at=START + timedelta(seconds=late))
     clockwork.sync.everything(START - timedelta(seconds=10))
     now = START + timedelta(seconds=5)
-    first = fires.fire(clockwork.store, now, clockwork.epoch)
+    first = fires.fire(clockwork.store, now, clockwork.store.next_due(), clockwork.epoch)
     assert [run.scheduled_for - START for run in first.runs] == [timedelta(seconds=late) for late in range(3)]
     assert first.more
-    second = fires.fire(clockwork.store, now, clockwork.epoch)
+    second = fires.fire(clockwork.store, now, clockwork.store.next_due(), clockwork.epoch)
     assert not second.more
     assert [run.scheduled_for - START for run in second.runs] == [timedelta(seconds=late) for late in (3, 4)]
     assert second.next_due == START + timedelta(seconds=60)
