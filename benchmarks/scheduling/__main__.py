@@ -30,12 +30,14 @@ SYSTEMS = {
     "sqlalchemy_postgresql": (PEER, "sqlalchemy", "postgresql"),
     "sqlalchemy_sqlite": (PEER, "sqlalchemy", "sqlite"),
     "memory": (PEER, "memory", "sqlite"),
+    "memory_patient": (PEER, "memory_patient", "sqlite"),
     "celery_postgresql": (CELERY, "celery", "postgresql"),
 }
 BURSTS = (1, 100, 1_000, 10_000)
 LEVELS = {
     "newss": (1_000, 2_000, 5_000, 10_000, 15_000),
     "memory": (1_000, 2_000, 3_000, 5_000),
+    "memory_patient": (1_000, 2_000, 3_000, 5_000),
     "django": (50, 100, 200, 300, 500),
     "sqlalchemy": (50, 100, 200, 300, 500),
     "celery": (50, 100, 200, 300),
