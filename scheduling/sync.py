@@ -163,7 +163,7 @@ class Sync:
             return self._without_time(row)
         if row is None:
             return self._new_row(schedule, trigger, trigger.next_after(last_due or since))
-        stored = self._stored_trigger(row)
+        stored = self._store.stored_trigger(row, FUNCTION)
         if stored is None and not edited:
             return self._new_row(schedule, trigger, row.next_run_time)
         if stored == trigger and (row.next_run_time is not None or trigger.next_after(since) is None):
@@ -172,7 +172,7 @@ class Sync:
 
     def _passed(self, schedule: Schedule, row: JobRow, unfired: datetime, since: datetime) -> NewRun:
         """Return the `missed` row for due times by the trigger before an edit that nothing had fired until then."""
-        before = self._stored_trigger(row)
+        before = self._store.stored_trigger(row, FUNCTION)
         times = before.due_times(unfired, since) if before else DueTimes(unfired, None, unfired, 1)
         return NewRun(
             schedule.pk,
@@ -234,10 +234,6 @@ class Sync:
             next_run_time=due,
             job_state=pickle.dumps(job.__getstate__(), self._store.pickle_protocol),
         )
-
-    def _stored_trigger(self, row: JobRow) -> ScheduleTrigger | None:
-        job = self._store._restore(row.id, row.next_run_time, row.job_state)
-        return job.trigger if job else None
 
     def _last_due_times(self, schedules: list[Schedule]) -> dict[int, datetime]:
         """Return the last due time of each schedule that already has a row: run, skipped or missed."""
