@@ -20,15 +20,27 @@ from newss_project.unfold import UNFOLD  # noqa: F401  read by django-unfold
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
-environ.Env.read_env(env.str("NEWSS_ENV_FILE", default=str(BASE_DIR / ".env")))
-
 
 def stop(message: str) -> None:
     """End the start with one clear line: `manage.py` shows it, and so do gunicorn's workers."""
     if Path(sys.argv[0]).name == "manage.py":
         raise ImproperlyConfigured(message)
     sys.exit(f"newss: {message}")
+
+
+class Environment(environ.Env):  # type: ignore[misc]
+    """The environment; a number that is none stops the start with one clear line."""
+
+    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
+        """Return a value as `environ.Env` does."""
+        try:
+            return super().get_value(var, *args, **kwargs)
+        except ValueError:
+            stop(f"{var} is not a number: {self.ENVIRON.get(var)}")
+
+
+env = Environment()
+Environment.read_env(env.str("NEWSS_ENV_FILE", default=str(BASE_DIR / ".env")))
 
 
 def database(url: str) -> dict[str, Any]:

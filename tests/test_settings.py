@@ -49,6 +49,14 @@ def test_a_wrong_database_address_is_one_line() -> None:
     assert done.stderr.strip() == "newss: DATABASE_URL must begin with sqlite:// or postgres://."
 
 
+@pytest.mark.parametrize("setting", ["NEWSS_LEASE_SECONDS=nan", "NEWSS_EXECUTOR_THREADS=abc"])
+def test_a_number_that_is_none_is_one_line(setting: str) -> None:
+    name, value = setting.split("=")
+    done = start(["manage.py", "check"], **GOOD | {name: value})
+    assert done.returncode != 0
+    assert done.stderr.strip() == f"newss: {name} is not a number: {value}"
+
+
 def test_debug_is_off_by_default_and_deployment_checks_are_clean() -> None:
     assert start(["manage.py", "check", "--deploy", "--fail-level", "WARNING"], **GOOD).returncode == 0
     shown = start(
