@@ -92,7 +92,8 @@ def poll(site: dict[str, Any], scheduler: int) -> dict[str, Any]:
             run = Run.objects.get(pk=run.pk)
             if time.monotonic() > told + TELL_SECONDS:
                 told = time.monotonic()
-                how_far = f"{run.progress_done:,} of {run.progress_total or 0:,} sources"
+                total = run.progress_total
+                how_far = f"{run.progress_done:,} of {total:,} sources" if total else run.status
                 print(f"  run {run.pk}: {how_far} after {told - began:.0f} s", file=sys.stderr, flush=True)
     if run.finished_at is None or run.status != "succeeded":
         sys.exit(f"the run is {run.status}: {run.outcome}")
