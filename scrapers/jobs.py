@@ -33,7 +33,7 @@ else:
     _ModelMultipleChoiceField = forms.ModelMultipleChoiceField
 
 WAITS_UNTIL_DUE = frozenset({Cause.SCHEDULE, Cause.FOLLOW_UP, Cause.BACKFILL})
-"""Runs of these causes poll the sources that are due; those that a person or a failure brought about poll at once."""
+"""Runs of these causes poll the sources that are due (`to_poll`); those that a person brought about poll at once."""
 NAMES_SHOWN = 3
 """How many names a sentence lists before it says "and N more"."""
 
@@ -204,10 +204,9 @@ def run_all_scrapers(
     chosen = list(chosen_sources(sources or [], tags or []))
     if not chosen:
         return JobResult(_t("There is no enabled source to collect from."))
-    if context.cause in WAITS_UNTIL_DUE:
-        chosen = [source for source in chosen if source.is_due()]
-        if not chosen:
-            return JobResult(_t("Nothing due: none of the sources is to be polled yet."), nothing_due=True)
+    chosen = to_poll(context, chosen)
+    if not chosen:
+        return JobResult(_t("Nothing due: none of the sources is to be polled yet."), nothing_due=True)
     results = collect(context, chosen, queries.parse(query or ""), limit)
     failed = [result for result in results if result.status == ResultStatus.FAILED]
     if failed and len(failed) == len(chosen):
@@ -246,6 +245,24 @@ def chosen_sources(sources: Sequence[int], tags: Sequence[int]) -> QuerySet[Sour
     if not sources and not tags:
         return pollable
     return pollable.filter(Q(pk__in=sources) | Q(pk__in=Source.objects.tagged(tags).values("pk")))
+
+
+def to_poll(context: RunContext, sources: Sequence[Source]) -> list[Source]:
+    """Return which of its sources a run polls.
+
+    1. One of a schedule: those that are due.
+    2. The retry of such a run: besides them those that the attempt before did not read, though their next poll is due
+       later. It is no reason to ask the others sooner than they allow.
+    3. Any other, by hand or in place of a lost run, of which nobody knows what it had begun: all.
+    """
+    retries = context.cause == Cause.RETRY and context.scheduled_for is not None
+    if context.cause not in WAITS_UNTIL_DUE and not retries:
+        return list(sources)
+    again: set[int | None] = set()
+    if retries:
+        before = Run.objects.filter(pk=context.run_id).values("parent")
+        again = set(SourceResult.objects.unread().filter(run__in=before).values_list("source_id", flat=True))
+    return [source for source in sources if source.pk in again or source.is_due()]
 
 
 def _usual_class(failed: Sequence[SourceResult]) -> str:

@@ -45,6 +45,9 @@ _LOOK: dict[str, tuple[str, str]] = {
 }
 
 
+_READ = (ResultStatus.OK, ResultStatus.NOT_MODIFIED)
+
+
 class SourceResultQuerySet(models.QuerySet["SourceResult"]):
     """Conditions on results."""
 
@@ -52,9 +55,13 @@ class SourceResultQuerySet(models.QuerySet["SourceResult"]):
         """Keep the sources that failed."""
         return self.filter(status=ResultStatus.FAILED)
 
+    def unread(self) -> SourceResultQuerySet:
+        """Keep the sources that were not read: they failed, or the run was stopped."""
+        return self.exclude(status__in=_READ)
+
     def succeeded(self) -> SourceResultQuerySet:
         """Keep the sources that were read, with or without something new."""
-        return self.filter(status__in=[ResultStatus.OK, ResultStatus.NOT_MODIFIED])
+        return self.filter(status__in=_READ)
 
 
 class SourceResult(models.Model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from scheduling.jobs import RunContext, registry
 from scheduling.models import Cause, Schedule, Tag
+from scrapers.jobs import to_poll
 from scrapers.models import ResultStatus, Source, SourceResult
 from scrapers.polling import Pace
 from tests import factories
@@ -175,3 +177,30 @@ def test_a_scheduled_run_without_a_source_that_is_due_says_so(sources: list[Sour
     result = registry.get(NAME).function(RunContext(run))
     assert result is not None
     assert result.nothing_due and "Nothing due" in result.outcome
+
+
+@pytest.mark.django_db
+def test_the_retry_of_a_scheduled_run_asks_again_what_failed_and_nobody_sooner_than_he_allows() -> None:
+    failed, cut_off, read, due = (
+        Source.objects.create(
+            name=name, url=f"http://127.0.0.1/{name}", next_poll_at=timezone.now() + timedelta(hours=hours)
+        )
+        for name, hours in (("failed", 1), ("cut off", 1), ("read", 1), ("due", -1))
+    )
+    at = timezone.now()
+    schedule = factories.schedule(job=NAME)
+    run = factories.run(job=NAME, schedule=schedule, cause=Cause.SCHEDULE, scheduled_for=at)
+    for source, status in ((failed, "failed"), (cut_off, "cancelled"), (read, "ok")):
+        values = {"failure_class": "timeout", "error": "x"} if status == "failed" else {}
+        SourceResult.objects.create(run=run, source=source, source_name=source.name, status=status, **values)
+
+    def polled(cause: Cause, **values: Any) -> set[str]:
+        again = factories.running(job=NAME, schedule=schedule, cause=cause, parent=run, attempt=2, **values)
+        asked = {source.name for source in to_poll(RunContext(again), [failed, cut_off, read, due])}
+        again.delete()
+        return asked
+
+    assert polled(Cause.RETRY, scheduled_for=at) == {"failed", "cut off", "due"}
+    assert polled(Cause.SCHEDULE, scheduled_for=at) == {"due"}
+    everything = {"failed", "cut off", "read", "due"}
+    assert polled(Cause.RETRY) == polled(Cause.MANUAL) == polled(Cause.RECOVERY, scheduled_for=at) == everything
