@@ -101,7 +101,8 @@ class _Workers:
         self._reading += 1
         try:
             future = asyncio.get_running_loop().run_in_executor(executor, function, *task)
-            return await asyncio.wait_for(future, conf.extract_seconds())
+            # One that was cancelled would be stumbled over when the processes end, and those behind it never told.
+            return await asyncio.wait_for(asyncio.shield(future), conf.extract_seconds())
         except TimeoutError as error:
             self._end(executor)
             if waits:

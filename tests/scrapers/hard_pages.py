@@ -24,3 +24,8 @@ def read(body: bytes, content_type: str, url: str, complete: bool, rules: object
         return None
     time.sleep(0.5 if what == "slow" else 0)
     return Page(what, Metadata(url))
+
+
+def start_slowly(_lifeline: object) -> None:
+    """Take long to begin, as the process that extracts text of a run does on a busy machine."""
+    time.sleep(60)

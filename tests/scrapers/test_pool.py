@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from scrapers import pool
 from scrapers.extract.page import Page
 from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.pool import ExtractPool
-from tests.scrapers.hard_pages import read
+from tests.scrapers.hard_pages import read, start_slowly
 
 pytestmark = pytest.mark.anydb
 
@@ -76,3 +77,32 @@ def test_what_is_no_page_is_called_so() -> None:
 def test_a_page_that_cannot_be_read_plainly_either_has_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_read_plainly", read)
     assert read_all(["crash", "a"]) == [FailureClass.NO_TEXT, "a"]
+
+
+def test_a_run_that_is_stopped_while_its_processes_start_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool, "_live_with_parent", start_slowly)
+
+    async def stop() -> None:
+        extraction = ExtractPool()
+        tasks = [asyncio.create_task(extraction.read(b"a", "text/html", "http://x/a")) for _ in range(5)]
+        await asyncio.sleep(0)
+        executor = extraction._workers._executor
+        assert executor is not None
+        # One more than there are processes wait before these, the others behind.
+        while sum(item.future.running() for item in list(executor._pending_work_items.values())) < 3:
+            await asyncio.sleep(0.01)
+        for task in tasks:
+            task.cancel()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(one) for one in found] == [asyncio.CancelledError] * 5
+        extraction.close()
+
+    raised: list[threading.ExceptHookArgs] = []
+    hook, threading.excepthook = threading.excepthook, raised.append
+    try:
+        asyncio.run(stop())
+    finally:
+        threading.excepthook = hook
+    assert not raised, "the thread that watches the processes stumbled"

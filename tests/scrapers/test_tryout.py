@@ -26,7 +26,7 @@ def nothing_stored() -> bool:
 def test_the_articles_are_those_that_a_run_would_store(site: SiteServer, collect_news: Any) -> None:
     source = Source.objects.create(name="Courier", url=site.feed_url("courier"))
     before = model_to_dict(source), source.last_polled_at, source.validators_key
-    trial = rehearse(source)
+    trial = rehearse(source, seconds=None)
     assert trial.result.status == ResultStatus.OK and trial.result.new == len(trial.articles) == 8
     source.refresh_from_db()
     assert (model_to_dict(source), source.last_polled_at, source.validators_key) == before
@@ -36,12 +36,12 @@ def test_the_articles_are_those_that_a_run_would_store(site: SiteServer, collect
         stored = Article.objects.get(url=article.url)
         for name in ("title", "text", "summary", "authors", "published_at", "language", "word_count", "methods"):
             assert getattr(article, name) == getattr(stored, name), name
-    again = rehearse(source)
+    again = rehearse(source, seconds=None)
     assert len(again.articles) == 8, "what is known is shown all the same"
 
 
 def test_only_the_first_are_looked_at_in_the_order_of_the_source(site: SiteServer) -> None:
-    trial = rehearse(Source(name="Courier", url=site.feed_url("courier")), most=3)
+    trial = rehearse(Source(name="Courier", url=site.feed_url("courier")), most=3, seconds=None)
     assert [article.title for article in trial.articles] == [story.title for story in site.stories("courier")[:3]]
     assert trial.result.over_limit == 5
     assert len(site.requests("courier")) <= 5
@@ -50,7 +50,7 @@ def test_only_the_first_are_looked_at_in_the_order_of_the_source(site: SiteServe
 
 def test_a_source_that_fails_says_why_and_is_not_marked(site: SiteServer) -> None:
     source = Source.objects.create(name="Broken", url=site.feed_url("broken"))
-    trial = rehearse(source)
+    trial = rehearse(source, seconds=None)
     assert trial.failed and "500" in trial.result.sentence()
     source.refresh_from_db()
     assert (source.consecutive_failures, source.last_polled_at) == (0, None)
@@ -61,7 +61,7 @@ def test_articles_that_cannot_be_had_are_named_and_nothing_is_passed_over(serve:
     server = serve()
     server.answer("/feed", rss("Feed", "gone", base=server.url()))
     source = Source.objects.create(name="Feed", url=server.url("/feed"))
-    trial = rehearse(source)
+    trial = rehearse(source, seconds=None)
     assert trial.failed and any("404" in line for line in trial.lines)
     assert nothing_stored()
 
@@ -75,7 +75,7 @@ def test_it_ends_in_time_with_what_there_is(site: SiteServer, settings: Any) -> 
 
 def test_a_query_keeps_what_it_asks_for(site: SiteServer) -> None:
     wanted = site.stories("courier")[4]
-    trial = rehearse(Source(name="C", url=site.feed_url("courier")), query=f'"{wanted.title}"', most=None)
+    trial = rehearse(Source(name="C", url=site.feed_url("courier")), query=f'"{wanted.title}"', most=None, seconds=None)
     assert [article.title for article in trial.articles] == [wanted.title]
     assert trial.result.excluded == 7
 
