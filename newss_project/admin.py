@@ -11,22 +11,26 @@ from django.contrib.auth.models import Group, Permission, User
 from django.db.models import QuerySet
 from django.forms import ModelMultipleChoiceField
 from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django_apscheduler.admin import DjangoJobAdmin
-from django_apscheduler.models import DjangoJob
+from django_apscheduler.admin import DjangoJobAdmin, DjangoJobExecutionAdmin
+from django_apscheduler.models import DjangoJob, DjangoJobExecution
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminSelect2MultipleWidget
 
 from scheduling.admin.deleting import DeletingMixin
 from scheduling.admin.remembered import ListMixin, SearchMixin
 from scheduling.admin.schedules import ScheduleAdmin
+from scheduling.display import badge_html
 from scheduling.models import Schedule
 from scrapers import transfer
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
 admin.site.unregister(DjangoJob)
+admin.site.unregister(DjangoJobExecution)
 
 
 DEFAULTS = {
@@ -36,6 +40,14 @@ DEFAULTS = {
     "view": _("Can view %(what)s"),
 }
 """Django's own permissions, whose names it stores in English."""
+
+
+LOOKS = {
+    DjangoJobExecution.SUCCESS: ("green", "check_circle"),
+    DjangoJobExecution.SENT: ("blue", "play_circle"),
+    DjangoJobExecution.ERROR: ("red", "error"),
+}
+"""Colour and icon of what django-apscheduler says of an execution."""
 
 
 class PermissionsField(ModelMultipleChoiceField):  # type: ignore[type-arg]
@@ -59,6 +71,8 @@ class PermissionsAdmin(DeletingMixin, ListMixin, ModelAdmin):  # type: ignore[mi
         """Return the form field of a many-to-many field."""
         if db_field.remote_field.model is Permission:
             kwargs["form_class"] = PermissionsField
+        # The two lists with arrows between them that Django offers cannot be read by everybody.
+        kwargs["widget"] = UnfoldAdminSelect2MultipleWidget()
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
 
@@ -66,6 +80,8 @@ class PermissionsAdmin(DeletingMixin, ListMixin, ModelAdmin):  # type: ignore[mi
 class UserAdmin(DjangoUserAdmin, PermissionsAdmin):  # type: ignore[type-arg]
     """Django's users."""
 
+    card_columns = ("username", "is_staff")
+    filter_horizontal = ()
     form: Any = UserChangeForm
     add_form: Any = UserCreationForm
     change_password_form: Any = AdminPasswordChangeForm
@@ -75,10 +91,23 @@ class UserAdmin(DjangoUserAdmin, PermissionsAdmin):  # type: ignore[type-arg]
 class GroupAdmin(DjangoGroupAdmin, PermissionsAdmin):
     """Django's groups."""
 
+    filter_horizontal = ()
+
 
 @admin.register(DjangoJob)
 class JobAdmin(SearchMixin, DjangoJobAdmin):  # type: ignore[misc]
     """django-apscheduler's own list of jobs."""
+
+
+@admin.register(DjangoJobExecution)
+class ExecutionAdmin(DjangoJobExecutionAdmin):  # type: ignore[misc]
+    """django-apscheduler's own list of executions, in colours that can be read."""
+
+    @admin.display(description=_("Status"))
+    def html_status(self, execution: Any) -> SafeString:
+        """Return how it went, by word, colour and icon."""
+        colour, icon = LOOKS.get(execution.status, ("amber", "schedule"))
+        return badge_html(execution.status, colour, icon)
 
 
 @admin.action(description=_("Export as JSON"), permissions=["view"])

@@ -26,10 +26,14 @@ class BackfillAdmin(ReadOnlyAdmin):
     """Backfills; a new one is begun on its schedule's page."""
 
     list_display = ("schedule", "window", "which", "order", "progress", "requested_by", "asked")
+    card_columns = ("schedule", "progress", "window")
     list_filter = ("which", ("schedule", admin.RelatedOnlyFieldListFilter))
     search_fields = ("schedule__name",)
     list_select_related = ("schedule", "requested_by")
     show_full_result_count = False
+    empty_icon = "history"
+    empty_title = _("No backfill yet")
+    empty_text = _("A backfill runs due times of the past: open a schedule and choose “Backfill…”.")
     actions = ("cancel_many",)
     fields = ("schedule", "window", "which", "order", "at_once", "progress", "requested_by", "asked", "cancelled_at")
 

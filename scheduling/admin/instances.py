@@ -26,8 +26,12 @@ class SchedulerInstanceAdmin(ReadOnlyAdmin):
     """The `runapscheduler` processes."""
 
     list_display = ("process", "state_shown", "heartbeat", "started", "ended", "epoch")
+    card_columns = ("process", "state_shown", "heartbeat")
     list_filter = ("state",)
     search_fields = ("host",)
+    empty_icon = "memory"
+    empty_title = _("No scheduler was started yet")
+    empty_text = _("Start one: python manage.py runapscheduler")
     ordering = ("-started_at",)
     show_full_result_count = False
     fields = ("process", "state_shown", "heartbeat", "started", "ended", "epoch")

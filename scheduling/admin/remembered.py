@@ -60,6 +60,12 @@ class ListMixin(SearchMixin):
     change_list_template: ClassVar[Any] = "admin/scheduling/change_list.html"
     #: What the card of a row shows where the screen is narrow, what names it first; the others are folded. None: all.
     card_columns: ClassVar[tuple[str, ...]] = ()
+    #: What an empty list says: an icon, a heading (none: the theme's words), and a sentence that says what to do next.
+    empty_icon: ClassVar[str] = "inbox"
+    empty_title: ClassVar[Any] = ""
+    empty_text: ClassVar[Any] = ""
+    #: Further ways to begin, for those who may add: names of addresses and the words of their links.
+    empty_links: ClassVar[tuple[tuple[str, Any], ...]] = ()
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
         """Return the list whose filters can be turned round."""

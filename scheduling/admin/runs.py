@@ -77,6 +77,9 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
     show_full_result_count = False
     view_on_site = False
     list_select_related = ("schedule", "requested_by")
+    empty_icon = "play_circle"
+    empty_title = _("Nothing has run yet")
+    empty_text = _("Make a schedule, or press “Run now” on one; each of its runs stands here.")
     actions = ("cancel_many", "again_many")
     in_batches: ClassVar[dict[str, InBatches]] = {
         "delete_selected": DELETE,

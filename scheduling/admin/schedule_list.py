@@ -51,6 +51,9 @@ class ScheduleListAdmin(EditManyMixin, VersionsAdmin):
     ordering = ("name",)
     list_per_page = 25
     show_full_result_count = False
+    empty_icon = "schedule"
+    empty_title = _("No schedule yet")
+    empty_text = _("A schedule says what runs, and when. Once it is saved, the running scheduler takes it up at once.")
     actions: Any = (
         "run_many",
         "enable_many",

@@ -30,11 +30,8 @@ class NewsAdmin(DeletingMixin, ListMixin, _Admin):
     show_full_result_count = False
     # Its filters are fields to choose from; without the button they would do nothing.
     list_filter_submit = True
-    #: What an empty list says: a heading, and a sentence that says what to do next.
+    empty_icon: ClassVar[str] = "newsmode"
     empty_title: ClassVar[Any] = _("Nothing here yet")
-    empty_text: ClassVar[Any] = ""
-    #: Further ways to begin, for those who may add: names of addresses and the words of their links.
-    empty_links: ClassVar[tuple[tuple[str, Any], ...]] = ()
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
         """Return the list whose heading shows no count."""

@@ -46,6 +46,7 @@ class HostAdmin(NewsAdmin):
     """Hosts: what collecting knows of them, and the group that a person chose."""
 
     list_display = ("origin", "shared", "robots", "crawl_delay_words", "cooling")
+    card_columns = ("origin", "robots")
     list_select_related = ("group",)
     list_filter = (CoolingFilter, ("robots_failure", ChoicesDropdownFilter))
     search_fields = ("host", "group__name")

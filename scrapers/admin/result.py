@@ -25,6 +25,7 @@ class SourceResultAdmin(AheadAdmin):
     """How sources went in runs, read only."""
 
     list_display = ("source_name", "state", "found", "new", "took", "started", "run_link")
+    card_columns = ("source_name", "state", "started")
     list_filter = (("status", ChoicesDropdownFilter), ("failure_class", ChoicesDropdownFilter))
     search_fields = ("source_name",)
     search_help_text = _("Name of the source")

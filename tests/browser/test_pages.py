@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import Group, User
 from django.utils import timezone
 from playwright.sync_api import expect
 
@@ -50,6 +51,22 @@ PAGES = {
     "new topic": "/admin/scrapers/topic/add/",
     "starter list": "/admin/scrapers/source/starter/",
     "try a selector": "/admin/scrapers/source/try-selector/",
+}
+# Looked at in the long run only: they are made of the same parts.
+RARE = {
+    "pause of a source": "/admin/scrapers/source/{source}/pause/",
+    "retry all failing": "/admin/scrapers/source/retry-failing",
+    "deletion of a source": "/admin/scrapers/source/{source}/delete/",
+    "deletion of a schedule": "/admin/scheduling/schedule/{schedule}/delete/",
+    "new inherited settings": "/admin/scrapers/settingslevel/add/",
+    "new tag": "/admin/scheduling/tag/add/",
+    "users": "/admin/auth/user/",
+    "new user": "/admin/auth/user/add/",
+    "user": "/admin/auth/user/{user}/change/",
+    "groups": "/admin/auth/group/",
+    "group": "/admin/auth/group/{group}/change/",
+    "password": "/admin/password_change/",
+    "nothing at this address": "/admin/nothing/",
 }
 SHORT = [(390, "dark")]
 # The widest words where there is the least room; English ones are looked at by the next test, and at length.
@@ -142,6 +159,32 @@ def test_every_page_is_accessible_and_fits(
     visitor = visit(width, scheme)
     visitor.speak(language)
     found = [line for path in PAGES.values() for line in check(visitor, path.format(**rows), width)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("width", "scheme"), [*SHORT, *LONG])
+def test_rarer_pages_and_what_an_action_asks_are_accessible_and_fit(
+    visit: Callable[..., Visitor], rows: dict[str, int], width: int, scheme: str
+) -> None:
+    visitor = visit(width, scheme)
+    keys = {**rows, "user": User.objects.get().pk, "group": Group.objects.order_by("pk").values_list("pk")[0][0]}
+    found = [line for path in RARE.values() for line in check(visitor, path.format(**keys), width)]
+    # The address that leads nowhere is told to the console, too.
+    visitor.complaints[:] = [line for line in visitor.complaints if "404 (Not Found)" not in line]
+    page = visitor.open("/admin/scheduling/run/")
+    page.locator(".action-select").first.check()
+    found += [f"the bar of actions at {width}: {line}" for line in shortcomings(visitor, width)]
+    form = page.locator("#changelist-form")
+    form.evaluate(
+        "(form) => { form.querySelector('[name=action]').value = 'delete_selected';"
+        " form.querySelector('[name=select_across]').value = '1';"
+        " form.append(Object.assign(document.createElement('input'), {name: 'sure', value: '0', type: 'hidden'})); }"
+    )
+    with page.expect_navigation():
+        form.evaluate("(form) => form.submit()")
+    expect(page.locator("body")).to_contain_text("that match")
+    found += [f"all that match at {width}: {line}" for line in shortcomings(visitor, width)]
     assert not found, "\n".join(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 from django.test import Client
@@ -159,3 +160,40 @@ def test_a_narrow_screens_card_unfolds_what_it_leaves_out_without_javascript(adm
     assert shown == ["Run", "Status", "When", "Duration"]
     assert [cell.get("data-label") for cell in row.cssselect(".newss-folded")] == ["Counts", "Why"]
     assert row.cssselect("td.newss-more details summary")[0].text_content() == "More"
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("schedule", "No schedule yet"),
+        ("run", "Nothing has run yet"),
+        ("backfill", "No backfill yet"),
+        ("schedulerinstance", "No scheduler was started yet"),
+    ],
+)
+def test_an_empty_list_says_what_to_do_next_and_one_that_is_narrowed_to_nothing_does_not(
+    admin_client: Client, address: str, words: str
+) -> None:
+    assert words in admin_client.get(f"/admin/scheduling/{address}/").content.decode()
+    assert words not in admin_client.get(f"/admin/scheduling/{address}/?q=none").content.decode()
+
+
+def test_an_address_that_leads_nowhere_is_answered_by_a_page_in_our_own_words(admin_client: Client) -> None:
+    answer = admin_client.get("/admin/scheduling/run/999999/change/")
+    assert answer.status_code == 404
+    assert "There is no run 999999." in answer.content.decode() and "To the dashboard" in answer.content.decode()
+    assert "There is nothing at this address" in admin_client.get("/nowhere/").content.decode()
+
+
+def test_who_lacks_the_permission_is_told_so(client: Client) -> None:
+    client.force_login(factories.user())
+    answer = client.get(SCHEDULES)
+    assert answer.status_code == 403 and "Ask an administrator for the permission" in answer.content.decode()
+
+
+def test_a_broken_page_says_where_the_error_stands(client: Client) -> None:
+    client.raise_request_exception = False
+    client.force_login(factories.user("scheduling.view_run"))
+    with patch("scheduling.admin.runs.RunAdmin.get_changelist_instance", side_effect=RuntimeError("broken")):
+        answer = client.get(RUNS)
+    assert answer.status_code == 500 and "The error is in the log" in answer.content.decode()

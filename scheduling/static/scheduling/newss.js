@@ -177,9 +177,11 @@
     });
   }
 
-  // Select2's search boxes have no name of their own: they take that of their field.
+  // Select2's boxes have no name of their own, or none while they are empty: they take that of their field.
   function nameSearchBoxes() {
-    document.querySelectorAll(".select2-search__field:not([aria-label])").forEach((box) => {
+    const boxes = ".select2-search__field, .select2-selection--single, .select2-selection--single [role=textbox]";
+    document.querySelectorAll(boxes).forEach((box) => {
+      if (box.hasAttribute("aria-label")) return;
       const label = box.closest(".select2")?.previousElementSibling?.labels?.[0];
       if (label) box.setAttribute("aria-label", label.textContent.trim());
     });
