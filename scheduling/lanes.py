@@ -29,7 +29,7 @@ BUCKET = 4
 """Runs that begin within so many units are one block: six minutes."""
 
 _WORST = [*RunStatus.bad(), RunStatus.MISSED, RunStatus.PARTIAL, RunStatus.RUNNING, RunStatus.SUCCEEDED]
-_RANKS = {status: number for number, status in enumerate(_WORST)}
+_RANKS: dict[str, int] = {status: number for number, status in enumerate(_WORST)}
 
 
 @dataclass
@@ -114,26 +114,21 @@ def draw(now: datetime | None = None) -> Lanes:
         name = schedule_name or registry.label(job)
         lane = lanes.setdefault((schedule_id, "" if schedule_id else name), Lane(schedule_id, name))
         x = max(0.0, WIDTH * ((started_at - start) / SPAN))
-        end = WIDTH * (((finished_at or now) - start) / SPAN)
-        _add(lane, Block(x, max(2.5, end - x), RunStatus(status), key, started_at, finished_at))
+        width = max(2.5, WIDTH * (((finished_at or now) - start) / SPAN) - x)
+        last = lane.blocks[-1] if lane.blocks else None
+        # Newest first: the block before begins to the right of this one.
+        if last is None or x <= last.x - BUCKET:
+            lane.blocks.append(Block(x, width, RunStatus(status), key, started_at, finished_at))
+            continue
+        last.width, last.x, last.count = max(last.width + last.x - x, width), min(last.x, x), last.count + 1
+        if _rank(status) < _rank(last.status):
+            last.status, last.run_id = RunStatus(status), key
+            last.started_at, last.finished_at = started_at, finished_at
     shown = list(lanes.values())
     return Lanes(shown[:MOST_LANES], _hours(start, now), max(0, len(shown) - MOST_LANES))
 
 
-def _add(lane: Lane, block: Block) -> None:
-    """Put a block into its lane, or make one of it and the block before, if they lie close together."""
-    last = lane.blocks[-1] if lane.blocks else None
-    # Newest first: the block before begins to the right of this one.
-    if last is None or block.x <= last.x - BUCKET:
-        lane.blocks.append(block)
-        return
-    width, x, count = max(last.width + last.x - block.x, block.width), min(last.x, block.x), last.count + 1
-    worst = block if _rank(block.status) < _rank(last.status) else last
-    worst.width, worst.x, worst.count = width, x, count
-    lane.blocks[-1] = worst
-
-
-def _rank(status: RunStatus) -> int:
+def _rank(status: str) -> int:
     return _RANKS.get(status, len(_RANKS))
 
 
