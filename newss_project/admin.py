@@ -80,7 +80,7 @@ class PermissionsAdmin(DeletingMixin, ListMixin, ModelAdmin):  # type: ignore[mi
 class UserAdmin(DjangoUserAdmin, PermissionsAdmin):  # type: ignore[type-arg]
     """Django's users."""
 
-    card_columns = ("username", "is_staff")
+    card_columns = ("username",)
     filter_horizontal = ()
     form: Any = UserChangeForm
     add_form: Any = UserCreationForm

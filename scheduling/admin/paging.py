@@ -31,6 +31,8 @@ class AheadPaginator(Paginator):  # type: ignore[type-arg]
     def __init__(self, *args: Any, page: int = 1, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.limit = (max(1, page) + COUNTED_AHEAD) * self.per_page
+        #: The number of rows, or one beyond the limit, where it was counted before.
+        self.known: int | None = None
 
     @cached_property
     def count(self) -> int:
@@ -44,6 +46,8 @@ class AheadPaginator(Paginator):  # type: ignore[type-arg]
 
     @cached_property
     def _counted(self) -> int:
+        if self.known is not None:
+            return self.known
         rows = self.object_list
         assert isinstance(rows, QuerySet)
         # Without an order the database may stop at the limit, whatever the list is sorted by.

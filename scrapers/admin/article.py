@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
+from scheduling.admin.paging import AheadPaginator
 from scrapers import article_cells
 from scrapers import query as queries
 from scrapers.admin import show
@@ -112,11 +113,22 @@ class ArticleAdmin(PageMixin, AheadAdmin):
 
     def _are_many(self, request: HttpRequest, matching: QuerySet[Any]) -> bool:
         """Tell whether more match than can be put in the order of how well they do, and say so."""
-        many = matching.order_by().values("pk")[: RANKED + 1].count() > RANKED
+        counted = matching.order_by().values("pk")[: RANKED + 1].count()
+        many = counted > RANKED
+        # The list's pages need not count the same once more.
+        request.newss_matching = counted  # type: ignore[attr-defined]
         if many and request.method == "GET" and "p" not in request.GET:
             words = _t("More than %(number)d articles match: the newest stand first, not the best.")
             self.message_user(request, words % {"number": RANKED}, messages.INFO)
         return many
+
+    def get_paginator(self, request: HttpRequest, *args: Any, **kwargs: Any) -> AheadPaginator:
+        """Return the paginator, told what a search has counted already, as far as that is exact or enough."""
+        paginator = super().get_paginator(request, *args, **kwargs)
+        counted: int | None = getattr(request, "newss_matching", None)
+        if counted is not None and (counted <= RANKED or counted > paginator.limit):
+            paginator.known = counted
+        return paginator
 
     @admin.display(description=_("Article"), ordering="title")
     def reading(self, article: Article) -> SafeString:

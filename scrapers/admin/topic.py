@@ -32,7 +32,7 @@ class TopicAdmin(HistoryMixin, NewsAdmin):
     """Topics."""
 
     list_display = ("name", "query", "enabled", "marked")
-    card_columns = ("name", "enabled", "query")
+    card_columns = ("name", "query")
     list_filter = ("enabled",)
     search_fields = ("name", "query")
     list_per_page = 50

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from scheduling.admin.paging import COUNTED_AHEAD, AheadPaginator
@@ -360,3 +362,16 @@ def test_a_search_for_more_words_than_can_be_looked_for_says_so(reader: Client, 
     source("One")
     page = reader.get(f"/admin/scrapers/{address}/", {"q": "word " * 1_500}).content.decode()
     assert "At most 100 words can be searched for." in page
+
+
+@pytest.mark.parametrize(("ranked", "counts"), [(2_000, 1), (2, 2)])
+def test_a_search_counts_what_matches_once_where_that_is_enough(
+    reader: Client, monkeypatch: pytest.MonkeyPatch, ranked: int, counts: int
+) -> None:
+    monkeypatch.setattr("scrapers.admin.article.RANKED", ranked)
+    for number in range(4):
+        article(title=f"Storm {number}")
+    with CaptureQueriesContext(connection) as queries:
+        shown = reader.get(LIST, {"q": "storm"}).content.decode()
+    assert "4 articles" in shown
+    assert sum("COUNT(*)" in query["sql"] for query in queries.captured_queries) == counts
