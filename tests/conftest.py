@@ -12,6 +12,7 @@ from django.utils import translation
 from hypothesis import settings
 from pytest_django import DjangoDbBlocker
 
+from tests.databases import migrate_once
 from tests.shared import LONG, SHORT
 
 settings.register_profile("short", max_examples=SHORT, derandomize=True, deadline=None)
@@ -39,6 +40,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _nothing_is_kept_from_the_test_before() -> None:
     """Empty the cache: a test's rows are gone after it, what pages kept of them is not."""
     cache.clear()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Let one worker migrate for all."""
+    if worker := getattr(request.config, "workerinput", None):
+        notes = tmp_path_factory.getbasetemp().parent / "migrated"
+        migrate_once(notes, worker["workerid"], worker["workercount"])
 
 
 @pytest.fixture(scope="session")
