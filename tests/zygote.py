@@ -1,8 +1,12 @@
 """Schedulers that start in milliseconds: a process that has imported what `runapscheduler` imports, and forks.
 
 What it forks is what a `manage.py runapscheduler` is after its one to two seconds of imports: Django set up, no
-thread, no connection, a session of its own, its output in a file. (A test whose scheduler needs an environment of its
-own starts `manage.py` itself.) One lives beside each pytest worker, and ends with it.
+thread, no connection, a session of its own, its output in a file; what becomes its forkserver is forked from it before
+it begins (`tests.forkservers`).
+
+A test whose scheduler needs an environment of its own takes a *bare* one: it has imported only what reads no settings,
+and what it forks takes the environment over before it sets Django up. One of each lives beside each pytest worker that
+needs it, and ends with it.
 """
 
 from __future__ import annotations
@@ -14,10 +18,26 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tests.forkservers import stand_ready
+
 ROOT = Path(__file__).resolve().parents[1]
+READ_NO_SETTINGS = (
+    "aiohttp",
+    "apscheduler.schedulers.blocking",
+    "django.core.management",
+    "django.db.migrations.executor",
+    "django.db.models",
+    "django.views.generic",
+    "feedparser",
+    "psycopg2",
+    "pydantic",
+    "trafilatura",
+)
+"""What takes long to import, and may be before the settings are known."""
 
 
 class Forked:
@@ -58,9 +78,9 @@ class Forked:
 class Zygote:
     """The process that forks, seen from the tests."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], *, bare: bool = False) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.zygote"],
+            [sys.executable, "-m", "tests.zygote", *(["bare"] if bare else [])],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,
@@ -68,11 +88,11 @@ class Zygote:
             text=True,
         )
 
-    def start(self, log: Path, *arguments: str) -> Forked:
-        """Start `runapscheduler` with arguments; what it prints goes to a file."""
+    def start(self, log: Path, *arguments: str, **environment: str) -> Forked:
+        """Start `runapscheduler` with arguments, a bare one's also with variables; what it prints goes to a file."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([str(log), *arguments]) + "\n")
+        self._process.stdin.write(json.dumps([str(log), environment, *arguments]) + "\n")
         self._process.stdin.flush()
         return Forked(int(self._process.stdout.readline()), _ended(log))
 
@@ -86,25 +106,25 @@ def _ended(log: Path) -> Path:
     return log.with_suffix(".ended")
 
 
-def main() -> Any:
-    """Fork a scheduler for each line of standard input: JSON, a list of its log and its arguments."""
+def main(*, bare: bool) -> Any:
+    """Fork a scheduler for each line of standard input: JSON, a list of its log, its environment and its arguments."""
     sys.argv = ["manage.py"]
-    import django
-
-    django.setup()
-    from importlib import import_module
-
-    from django.conf import settings
-    from django.core.management import execute_from_command_line
-
-    import_module(settings.ROOT_URLCONF)
-    import_module("scheduling.management.commands.runapscheduler")
+    for name in READ_NO_SETTINGS:
+        import_module(name)
+    if not bare:
+        _set_up()
     while line := sys.stdin.readline():
-        log, *arguments = json.loads(line)
+        log, environment, *arguments = json.loads(line)
         # One process waits for each scheduler and notes how it ended.
         if os.fork() == 0:
             if (pid := os.fork()) == 0:
                 _apart(log)
+                os.environ.update(environment)
+                if bare:
+                    _set_up()
+                stand_ready()
+                from django.core.management import execute_from_command_line
+
                 # The end is that of any program, from here on.
                 return execute_from_command_line(["manage.py", "runapscheduler", *arguments])
             print(pid, flush=True)
@@ -119,6 +139,17 @@ def main() -> Any:
     return None
 
 
+def _set_up() -> None:
+    """Read the settings and import what a scheduler imports (what its children need comes along)."""
+    import django
+    from django.conf import settings
+
+    assert not settings.configured, "something read the settings before they were known"
+    django.setup()
+    import_module(settings.ROOT_URLCONF)
+    import_module("scheduling.management.commands.runapscheduler")
+
+
 def _apart(log: str) -> None:
     """Give this process a session, an input and an output of its own."""
     os.setsid()
@@ -129,4 +160,4 @@ def _apart(log: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(bare="bare" in sys.argv)

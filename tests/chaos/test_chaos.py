@@ -13,7 +13,7 @@ LAST = re.compile(r"(\d+) kills, (\d+) database restarts, (\d+) edits, (\d+) due
 
 def test_nothing_is_lost_or_doubled_whatever_dies(on_postgresql: bool) -> None:
     database = "postgresql" if on_postgresql else "sqlite"
-    options = ["--kills=2", "--restarts=1", "--stops=1", "--schedules=100", "--deadline=240"]
+    options = ["--kills=2", "--restarts=1", "--stops=1", "--schedules=100", "--deadline=240", "--forked"]
     done = subprocess.run(
         [sys.executable, "-m", "tests.chaos.driver", f"--database={database}", *options],
         cwd=ROOT,

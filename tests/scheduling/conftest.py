@@ -40,18 +40,17 @@ def lives(process: psutil.Process) -> bool:
 class SchedulerProcess:
     """A real `runapscheduler` and what it printed."""
 
-    def __init__(
-        self, log: Path, *arguments: str, environment: dict[str, str] | None = None, zygote: Zygote | None = None
-    ) -> None:
+    def __init__(self, log: Path, zygote: Zygote | None, *arguments: str, **environment: str) -> None:
+        """Start one from a zygote, or (None) as a fresh interpreter."""
         self._log = log
         self._file = log.open("w")
         self.process: subprocess.Popen[bytes] | Forked
         if zygote is not None:
-            self.process = zygote.start(log, *arguments)
+            self.process = zygote.start(log, *arguments, **environment)
         else:
             self.process = subprocess.Popen(
                 [sys.executable, str(ROOT / "manage.py"), "runapscheduler", *arguments],
-                env={**child_environment(), **(environment or {})},
+                env={**child_environment(), **environment},
                 stdout=self._file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -117,16 +116,26 @@ def zygote(django_db_setup: None) -> Iterator[Zygote]:
     started.close()
 
 
+@pytest.fixture(scope="session")
+def bare_zygote(django_db_setup: None) -> Iterator[Zygote]:
+    """Return what starts schedulers with an environment of their own in less than a second."""
+    started = Zygote(child_environment(), bare=True)
+    yield started
+    started.close()
+
+
 @pytest.fixture
 def start_scheduler(
-    transactional_db: None, tmp_path: Path, zygote: Zygote
+    transactional_db: None, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., SchedulerProcess]]:
     """Return a function that starts a scheduler process; all are killed at the end of the test."""
     started: list[SchedulerProcess] = []
 
     def start(*arguments: str, leading: bool = True, **environment: str) -> SchedulerProcess:
         log = tmp_path / f"scheduler{len(started)}.log"
-        process = SchedulerProcess(log, *arguments, environment=environment, zygote=None if environment else zygote)
+        zygote = request.getfixturevalue("bare_zygote" if environment else "zygote")
+        # A library is loaded by a fresh interpreter only.
+        process = SchedulerProcess(log, None if "LD_PRELOAD" in environment else zygote, *arguments, **environment)
         started.append(process)
         if leading:
             process.wait_for("Leading since")
