@@ -100,6 +100,7 @@ def test_every_kind_of_trigger_comes_back_as_it_was_given(post: Post, client: Cl
         assert str(told[field]).startswith(str(value)) or field == "start_at"
 
 
+@pytest.mark.anydb
 @pytest.mark.parametrize(
     ("values", "field"),
     [

@@ -315,15 +315,18 @@ def test_the_command_prints_findings_and_ends_with_1(transactional_db: None) -> 
     shown = subprocess.run(
         command, cwd=ROOT, env=child_environment(), capture_output=True, text=True, check=False, timeout=60
     )
+    connection.close()
     assert shown.returncode == 1
     assert "doctor.E021 No scheduler process runs" in shown.stdout
     assert "    → python manage.py runapscheduler" in shown.stdout
     assert re.search(r"\d+ error", shown.stdout)
-    listed = subprocess.run(
-        [*command, "--json"], cwd=ROOT, env=child_environment(), capture_output=True, text=True, check=False, timeout=60
-    )
-    assert {"id", "severity", "what", "remedy"} == set(json.loads(listed.stdout)[0])
-    connection.close()
+
+
+def test_the_command_prints_json_when_asked(db: None, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        call_command("schedule_doctor", "--json")
+    assert ended.value.code == 1
+    assert {"id", "severity", "what", "remedy"} == set(json.loads(capsys.readouterr().out)[0])
 
 
 def test_the_command_ends_with_0_when_all_is_well(

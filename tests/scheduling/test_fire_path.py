@@ -282,7 +282,9 @@ def test_an_edit_that_is_committed_but_not_yet_noticed_already_counts(
         assert DjangoJob.objects.get().next_run_time == START + timedelta(hours=1)
 
 
-@pytest.mark.parametrize("count", [10, 100, 1_000, MOST_AT_ONCE])
+@pytest.mark.parametrize(
+    "count", [10, MOST_AT_ONCE, *(pytest.param(count, marks=pytest.mark.long) for count in (100, 1_000))]
+)
 def test_the_number_of_statements_does_not_grow_with_the_burst(clockwork: Clockwork, count: int) -> None:
     Schedule.objects.bulk_create(
         factories.schedule_values(interval_seconds=60, start_at=START, created_at=START) for _ in range(count)

@@ -156,6 +156,7 @@ def refused(schedule: Schedule) -> dict[str, list[str]]:
 NEVER = "This leaves no due time in the next 5 years."
 
 
+@pytest.mark.anydb
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("values", "field", "messages"),

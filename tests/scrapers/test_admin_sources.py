@@ -272,6 +272,7 @@ def test_a_source_is_added_with_name_address_kind_and_tags(editor: Client) -> No
     assert (made.name, made.url, list(made.tags.all())) == ("New", "https://new.example/feed", [tag])
 
 
+@pytest.mark.anydb
 @pytest.mark.parametrize(
     ("values", "field", "words"),
     [

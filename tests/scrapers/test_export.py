@@ -98,12 +98,13 @@ def test_what_xml_does_not_allow_is_left_out(text: str) -> None:
     assert read == kept.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def test_a_large_export_needs_no_more_memory_than_a_small_one(db: None) -> None:
-    text = "word " * 300
-    for begin in range(0, 2000, 500):
+def test_a_large_export_needs_no_more_memory_than_a_small_one(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scrapers.export.BATCH", 50)
+    text = "word " * 1_500
+    for begin in range(0, 400, 100):
         Article.objects.bulk_create(
             Article(url=f"http://x.example/{n}", url_hash=url_hash(str(n)), title=f"T{n}", text=text)
-            for n in range(begin, begin + 500)
+            for n in range(begin, begin + 100)
         )
 
     def peak(name: str, count: int) -> tuple[int, int]:
@@ -114,7 +115,7 @@ def test_a_large_export_needs_no_more_memory_than_a_small_one(db: None) -> None:
         return used, size
 
     for name in FORMATS:
-        small, large = peak(name, 500), peak(name, 2000)
+        small, large = peak(name, 100), peak(name, 400)
         assert large[1] > 3.5 * small[1] and large[0] < 1.6 * small[0], name
 
 

@@ -76,10 +76,10 @@ class TestPassedItems:
         assert clean(NOW) == {}
 
     def test_a_source_has_its_turn_once_a_day(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(housekeeping, "SLOTS", 144)
+        monkeypatch.setattr(housekeeping, "SLOTS", 24)
         for _ in range(3):
             self.passed(make_source(last_read_at=NOW), 500)
-        looks = [clean(NOW + timedelta(minutes=10 * look)).get("passed items", 0) for look in range(144)]
+        looks = [clean(NOW + timedelta(minutes=10 * look)).get("passed items", 0) for look in range(24)]
         assert (sum(looks), max(looks)) == (3, 1)
 
 

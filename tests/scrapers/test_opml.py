@@ -16,6 +16,7 @@ from scheduling.models import Tag
 from scrapers import opml
 from scrapers.models import Source
 from scrapers.portable import SOURCE_FIELDS
+from tests.shared import examples
 
 FILE = b"""<?xml version="1.0"?><opml version="1.0"><head><title>Mine</title></head><body>
 <outline text="News"><outline text="Europe" title="Europe">
@@ -154,7 +155,7 @@ ROWS = st.tuples(words, st.lists(words, max_size=3), st.booleans(), KINDS, SETTI
 
 
 class RoundTrip(TestCase):
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=examples(40), deadline=None)
     @given(st.lists(ROWS, min_size=1, max_size=4))
     def test_an_export_comes_back_in_full(self, rows: list[Any]) -> None:
         Source.objects.all().delete()

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import time
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -204,28 +205,27 @@ async def main():
         async with slots.request(mine) as slot:
             began = time.time(); slot.answered()
             await asyncio.sleep(float(sys.argv[3]))
-            print(began, time.time(), flush=True)
+            print(os.getpid(), began, time.time(), flush=True)
     await asyncio.gather(*(one() for _ in range(int(sys.argv[2]))))
     await slots.close(); await database.close()
-asyncio.run(main())
+for _ in range(2):
+    if os.fork() == 0:
+        asyncio.run(main()); os._exit(0)
+for _ in range(2):
+    assert os.wait()[1] == 0
 """
 
 
 def in_two_processes(delay: float, requests: int, seconds: float) -> tuple[list[tuple[float, float]], set[int]]:
     """Return (start, end) of all requests in order, and how many each process made."""
     command = [sys.executable, "-c", CHILD, str(delay), str(requests), str(seconds)]
-    children = [
-        subprocess.Popen(command, cwd=ROOT, env=child_environment(), stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    times, counts = [], set()
-    for child in children:
-        output = child.communicate(timeout=60)[0]
-        assert child.returncode == 0
-        rows = [tuple(map(float, line.split())) for line in output.splitlines()]
-        counts.add(len(rows))
-        times += rows
-    return sorted(times), counts  # type: ignore[return-value]
+    done = subprocess.run(
+        command, cwd=ROOT, env=child_environment(), stdout=subprocess.PIPE, text=True, check=True, timeout=60
+    )
+    rows = [line.split() for line in done.stdout.splitlines()]
+    counts = Counter(process for process, _began, _ended in rows)
+    assert len(counts) == 2
+    return sorted((float(began), float(ended)) for _process, began, ended in rows), set(counts.values())
 
 
 def test_two_processes_share_the_delay_of_a_host(host: Host) -> None:
