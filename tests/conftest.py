@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import islice
 
 import pytest
 from django.core.cache import cache
@@ -19,7 +20,8 @@ settings.register_profile("short", max_examples=SHORT, derandomize=True, deadlin
 settings.register_profile("long", max_examples=LONG, deadline=None)
 settings.load_profile("short")
 
-LONGEST = ("tests/chaos/", "tests/test_demo.py", "tests/browser/test_pages.py")
+LONGEST = (("tests/browser/",), ("tests/scrapers/test_newsworld",), ("tests/chaos/", "tests/test_demo.py"))
+"""What takes longest, in groups for one worker each; what a group needs (a browser) is started once."""
 
 
 def pytest_report_header() -> str:
@@ -27,13 +29,30 @@ def pytest_report_header() -> str:
     return f"database: {'postgresql' if os.environ.get('TEST_DATABASE_URL') else 'sqlite'}"
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip on PostgreSQL what does not depend on the database; begin with what takes longest, to end together."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+    items[:] = _longest_first(items, getattr(config, "workerinput", {}).get("workercount", 1))
     if os.environ.get("TEST_DATABASE_URL"):
         for item in items:
             if item.get_closest_marker("anydb"):
                 item.add_marker(pytest.mark.skip(reason="does not depend on the database"))
+
+
+def _longest_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Return the tests in an order in which each worker begins with some that take long.
+
+    `--dist worksteal` gives each worker an equal part, one after the other, and what is stolen is taken from an end.
+    """
+    first: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for number, group in enumerate(LONGEST):
+        first[number % workers] += [item for item in items if item.nodeid.startswith(group)]
+    others = iter([item for item in items if not item.nodeid.startswith(sum(LONGEST, ()))])
+    ordered: list[pytest.Item] = []
+    for worker, mine in enumerate(first):
+        part = (len(items) - len(ordered)) // (workers - worker)
+        ordered += [*mine, *islice(others, max(0, part - len(mine)))]
+    return [*ordered, *others]
 
 
 @pytest.fixture(autouse=True)
