@@ -11,6 +11,7 @@ needs it, and ends with it.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -148,6 +149,9 @@ def _set_up() -> None:
     django.setup()
     import_module(settings.ROOT_URLCONF)
     import_module("scheduling.management.commands.runapscheduler")
+    # What was imported stays: a garbage collector that looks through it copies its memory, in each process anew.
+    gc.collect()
+    gc.freeze()
 
 
 def _apart(log: str) -> None:
