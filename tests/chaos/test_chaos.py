@@ -13,14 +13,14 @@ LAST = re.compile(r"(\d+) kills, (\d+) database restarts, (\d+) edits, (\d+) due
 
 def test_nothing_is_lost_or_doubled_whatever_dies(on_postgresql: bool) -> None:
     database = "postgresql" if on_postgresql else "sqlite"
-    options = ["--kills=2", "--restarts=1", "--stops=1", "--schedules=100", "--deadline=240", "--forked"]
+    options = ["--kills=2", "--restarts=1", "--stops=1", "--schedules=100", "--deadline=600", "--forked"]
     done = subprocess.run(
         [sys.executable, "-m", "tests.chaos.driver", f"--database={database}", *options],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=660,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     last = LAST.fullmatch(done.stdout.strip().splitlines()[-1])

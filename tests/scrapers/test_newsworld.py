@@ -176,7 +176,6 @@ FAULTS = {
 def test_each_fault_is_called_by_its_name_and_nothing_hangs(
     world: World, collect_news: Callable[..., Collected], settings: Any, subtests: Any
 ) -> None:
-    settings.NEWSS_FETCH_TOTAL_SECONDS = 2.0
     page = urllib.request.urlopen(world.fault(""), timeout=10).read().decode()
     assert set(re.findall(r'href="/([^"]+)"', page)) == set(FAULTS)
     for name in FAULTS:
@@ -185,6 +184,8 @@ def test_each_fault_is_called_by_its_name_and_nothing_hangs(
         # 429 and 503 make the host wait: that is right, and not what is looked at here.
         Host.objects.all().delete()
         HostGroup.objects.all().delete()
+        # Only what drips lasts as long as it may; on a busy machine any other answer may take seconds.
+        settings.NEWSS_FETCH_TOTAL_SECONDS = 2.0 if expected == "timeout" else 60.0
         began, used = time.monotonic(), time.process_time()
         result = collect_news(sources=[name]).of(name)
         with subtests.test(name):
