@@ -82,6 +82,13 @@ class SpanField(forms.MultiValueField):
             )
         return seconds
 
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Tell whether other seconds are meant; a unit beside no number means none."""
+        try:
+            return bool(self.clean(data) != initial)
+        except forms.ValidationError:
+            return True
+
 
 class TextAsJSONField(forms.CharField):
     """A JSON value that people type as text; `read` and `write` turn one into the other."""

@@ -9,6 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
+from scheduling.admin.fields import SpanField
 from scheduling.models import Schedule, Tag
 from tests import factories
 from tests.scheduling.test_admin_schedules import ADD, form_of
@@ -120,3 +121,18 @@ def test_a_restored_version_has_its_tags_again(admin_client: Client, edited: Sch
     admin_client.post(reverse("admin:scheduling_schedule_restore", args=[edited.pk, entry.pk]))
     assert sorted(edited.tags.values_list("name", flat=True)) == ["daily", "weekly"]
     assert "<ins>daily, weekly</ins>" in page(admin_client, edited)
+
+
+@pytest.mark.parametrize(
+    ("before", "typed", "changed"),
+    [
+        (None, ["", "60"], False),
+        (120, ["120", "1"], False),
+        (120, ["2", "60"], False),
+        (120, ["3", "60"], True),
+        (120, ["", "60"], True),
+        (None, ["nonsense", "60"], True),
+    ],
+)
+def test_a_span_has_changed_where_other_seconds_are_meant(before: int | None, typed: list[str], changed: bool) -> None:
+    assert SpanField(required=False).has_changed(before, typed) is changed
