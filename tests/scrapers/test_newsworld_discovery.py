@@ -21,6 +21,13 @@ pytestmark = [
     pytest.mark.skipif(not WORLD.is_dir(), reason="the news world is not here"),
 ]
 
+
+@pytest.fixture(autouse=True)
+def _without_waits(settings: Any) -> None:
+    """Heed no Crawl-delay, of which each outlet asks for a second: whether it is heeded is tested elsewhere."""
+    settings.NEWSS_CRAWL_DELAY_MAX_SECONDS = 0.0
+
+
 #: What is given, and the path and kind of the best that can be proposed for it.
 BEST = {
     "/": ("/feed.rss", "feed"),
