@@ -45,13 +45,14 @@ CANCEL_POLL_SECONDS = 0.2
 
 
 def collect(
-    context: RunContext, sources: Sequence[Source], query: Query, limit: int | None = None
+    context: RunContext, sources: Sequence[Source], query: Query, limit: int | None = None, *, waits: bool = False
 ) -> list[SourceResult]:
     """Collect from sources and return how each went, in their order.
 
-    `limit` is the number of new articles from each source. A run that is asked to stop returns those that were begun.
+    `limit` is the number of new articles from each source; a run that `waits` asks one that is due in a moment
+    (`polling.early`) only then. A run that is asked to stop returns those that were begun.
     """
-    return asyncio.run(Collection(context, sources, query, limit).run())
+    return asyncio.run(Collection(context, sources, query, limit, waits=waits).run())
 
 
 def spread(sources: Sequence[Source]) -> list[int]:
@@ -78,8 +79,11 @@ class Collection:
         query: Query,
         limit: int | None,
         storage: Callable[[DatabaseThread], Storage] = Storage,
+        *,
+        waits: bool = False,
     ) -> None:
         self._context = context
+        self._waits = waits
         self._sources = sources
         self._query = query
         self._limit = limit
@@ -135,6 +139,8 @@ class Collection:
 
     async def _one_source(self, source: Source) -> SourceResult:
         """Collect from one source; whatever happens there is its result, and nobody else's."""
+        if self._waits and source.is_due():
+            await asyncio.sleep(source.until_due().total_seconds())
         async with self._room:
             progress, started = Progress(source), timezone.now()
             error: CollectError | None = None

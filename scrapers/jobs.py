@@ -207,7 +207,7 @@ def run_all_scrapers(
     chosen = to_poll(context, chosen)
     if not chosen:
         return JobResult(_t("Nothing due: none of the sources is to be polled yet."), nothing_due=True)
-    results = collect(context, chosen, queries.parse(query or ""), limit)
+    results = collect(context, chosen, queries.parse(query or ""), limit, waits=waits_until_due(context))
     failed = [result for result in results if result.status == ResultStatus.FAILED]
     if failed and len(failed) == len(chosen):
         raise JobError(_all_failed(failed), error_class=_usual_class(failed))
@@ -247,6 +247,11 @@ def chosen_sources(sources: Sequence[int], tags: Sequence[int]) -> QuerySet[Sour
     return pollable.filter(Q(pk__in=sources) | Q(pk__in=Source.objects.tagged(tags).values("pk")))
 
 
+def waits_until_due(context: RunContext) -> bool:
+    """Tell whether a run polls its sources only when they are due: one of a schedule, and its retry."""
+    return context.cause in WAITS_UNTIL_DUE or (context.cause == Cause.RETRY and context.scheduled_for is not None)
+
+
 def to_poll(context: RunContext, sources: Sequence[Source]) -> list[Source]:
     """Return which of its sources a run polls.
 
@@ -255,11 +260,10 @@ def to_poll(context: RunContext, sources: Sequence[Source]) -> list[Source]:
        later. It is no reason to ask the others sooner than they allow.
     3. Any other, by hand or in place of a lost run, of which nobody knows what it had begun: all.
     """
-    retries = context.cause == Cause.RETRY and context.scheduled_for is not None
-    if context.cause not in WAITS_UNTIL_DUE and not retries:
+    if not waits_until_due(context):
         return list(sources)
     again: set[int | None] = set()
-    if retries:
+    if context.cause == Cause.RETRY:
         before = Run.objects.filter(pk=context.run_id).values("parent")
         again = set(SourceResult.objects.unread().filter(run__in=before).values_list("source_id", flat=True))
     return [source for source in sources if source.pk in again or source.is_due()]

@@ -24,7 +24,8 @@ DAY = 86_400.0
 SPREAD = 0.1
 """The largest share of a wait by which sources are spread."""
 LENIENCY = 60.0
-"""The tick of a schedule that comes up to so many seconds (and 5 %) before a wait is over counts as after it."""
+"""The tick of a schedule that comes up to so many seconds (and 5 %) before a wait is over counts as after it, where we
+chose the wait ourselves; where feed or server ask for it, the run waits for its end."""
 SLOWER_FROM, FASTER_BELOW = 0.67, 0.33
 """Shares of known items between two polls that make polling slower and faster (Media Cloud's rss-fetcher)."""
 SLOWER, FASTER = 1.5, 0.5
@@ -98,7 +99,16 @@ def wait(pace: Pace, interval: float, ttl: float, back: float, key: int) -> floa
     `interval` is the one that was set or learned, `ttl` what feed and server ask for (0: nothing), `back` the back-off.
     """
     chosen = 0.0 if pace == Pace.EACH_RUN else interval
-    return max(min(lenient(chosen), chosen * (1 - SPREAD * spread(key))), lenient(ttl), back)
+    return max(min(lenient(chosen), chosen * (1 - SPREAD * spread(key))), ttl, back)
+
+
+def early(polled: datetime | None, due: datetime) -> timedelta:
+    """Return how long before a source is due a run takes it up, to wait there until it is.
+
+    Without that a schedule of every hour would pass by every second time a feed that asks for an hour.
+    """
+    seconds = 0.0 if polled is None else max(0.0, (due - polled).total_seconds())
+    return timedelta(seconds=seconds - lenient(seconds))
 
 
 def next_active(moment: datetime, hours: Hours | None) -> datetime:

@@ -158,10 +158,19 @@ class PolledSource(models.Model):
             raise ValidationError({empty: _("Give both hours, or none.")})
 
     def is_due(self, now: datetime | None = None) -> bool:
-        """Tell whether a scheduled run polls it now."""
+        """Tell whether a scheduled run polls it now, or takes it up and waits for a moment (`until_due`)."""
         now = now or timezone.now()
         hours = self.active_hours
-        return (self.next_poll_at is None or self.next_poll_at <= now) and (hours is None or hours.hold(now))
+        if self.next_poll_at is not None and self.next_poll_at - now > polling.early(
+            self.last_polled_at, self.next_poll_at
+        ):
+            return False
+        return hours is None or hours.hold(now)
+
+    def until_due(self, now: datetime | None = None) -> timedelta:
+        """Return how long it is until its next poll; nothing where that is due."""
+        now = now or timezone.now()
+        return max(timedelta(0), (self.next_poll_at or now) - now)
 
     def begin_poll(self, now: datetime | None = None) -> None:
         """Note the next poll before the request of this one is made (`begin_polls`); raises `CollectError`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -60,6 +60,24 @@ def test_a_scheduled_run_polls_what_is_due_and_one_by_hand_everything(
     held = collect_news()
     assert held.of("Paper").failure_class == "rate_limited" and not server.asked
     assert Source.objects.get().consecutive_failures == 0
+
+
+def test_a_scheduled_run_waits_for_a_source_that_is_due_in_a_moment_and_one_by_hand_does_not(
+    serve: Callable[..., LocalServer], collect_news: Collect
+) -> None:
+    server = serve()
+    feed(server, 1)
+    now = timezone.now()
+    Source.objects.create(name="Paper", url=server.url("/feed"))
+
+    def due_at(due: datetime) -> datetime:
+        Source.objects.update(last_polled_at=now - timedelta(hours=1), next_poll_at=due)
+        return due
+
+    due = due_at(now + timedelta(seconds=30))
+    assert collect_news().of("Paper").started_at < due
+    due = due_at(timezone.now() + timedelta(seconds=2))
+    assert scheduled().of("Paper").started_at >= due
 
 
 def test_an_interval_holds_for_scheduled_runs(serve: Callable[..., LocalServer]) -> None:
