@@ -6,13 +6,13 @@ from pathlib import Path
 
 from hypothesis import settings
 
-SHORT = 25
+SHORT = 15
 LONG = 100
 """How many examples a law is tried with by `make test` (the same each time), and by `make test-long`."""
 
 
 def examples(count: int) -> int:
-    """Return how many examples the laws get that the long form tries with `count`: in the short form a quarter."""
+    """Return how many examples the laws get that the long form tries with `count`: in the short form a seventh."""
     return max(1, count * settings().max_examples // LONG)
 
 

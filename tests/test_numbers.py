@@ -77,8 +77,9 @@ def rows(db: None) -> None:
     Topic.objects.create(pk=KEY, name="Stories", query="story")
 
 
+@pytest.mark.anydb
 @pytest.mark.usefixtures("rows")
-@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("language", ["de", pytest.param("en", marks=pytest.mark.long)])
 def test_no_page_separates_the_digits_of_a_number_that_names_something(admin_client: Client, language: str) -> None:
     admin_client.cookies["django_language"] = language
     wrong = []

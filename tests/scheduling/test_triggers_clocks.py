@@ -19,11 +19,12 @@ from scheduling.triggers import (
     ScheduleTrigger,
 )
 from tests.scheduling.test_crontab_clocks import CHANGES, MINUTE, clock, crontabs, model
+from tests.shared import examples
 
 pytestmark = pytest.mark.anydb
 
 SIDE = timedelta(hours=30)
-seeded = settings(derandomize=True, deadline=None, max_examples=25)
+seeded = settings(derandomize=True, deadline=None, max_examples=examples(80))
 changes = st.sampled_from(CHANGES)
 times = st.integers(0, 95).map(lambda quarter: time(quarter // 4, quarter % 4 * 15))
 windows = st.lists(st.tuples(times, times).filter(lambda pair: pair[0] != pair[1]), max_size=2)
