@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from django.db import transaction
 
@@ -97,14 +97,17 @@ class FireStore(Protocol):
     def fired_before(self, schedule_ids: Collection[int]) -> Mapping[int, int]:
         """Return how many runs of each schedule were counted so far."""
 
-    def move(self, moves: list[Move]) -> set[int]:
-        """Set the next times where the old one still stands; return the schedules that were moved."""
+    def ready(self, runs: list[NewRun], now: datetime, claim: Claim | None = None) -> list[Any] | None:
+        """Return what `insert_ready` takes for these runs (no statement); those that are `running` are claimed."""
 
-    def insert(self, runs: list[NewRun], now: datetime, claim: Claim | None = None) -> list[FiredRun]:
-        """Insert runs, passing over due times that already have a row; return the new ones.
+    def move(self, moves: list[Move], meanwhile: Callable[[], None] | None = None) -> set[int]:
+        """Set the next times where the old one still stands; return the schedules that were moved.
 
-        Those that are `running` are claimed.
+        `meanwhile` is called when only the database has work to do.
         """
+
+    def insert_ready(self, parameters: list[Any] | None) -> list[FiredRun]:
+        """Insert runs, passing over due times that already have a row; return the new ones."""
 
     def count(self, fired: Mapping[int, int]) -> None:
         """Add to the counts of runs."""
@@ -143,7 +146,7 @@ def fire(store: FireStore, now: datetime, first: datetime | None, epoch: int, fi
     5. Walk each trigger to the first time after `now`; apply the policies. A run that nothing stands against is
        claimed, where the executors have room (`filling`).
     6. Move the due times where the old one still stands; only moved schedules get their runs. What the transaction
-       before has claimed begins now: it has Python to itself while the database is at work.
+       before has claimed begins now: all is ready, and it has Python to itself while the database is at work.
     7. Insert the runs; a due time that already has a row is passed over.
     8. Cancel the runs that they replace; count them where a schedule ends after so many. Schedules are locked first,
        then runs, then counts, each in the order of their ids, as an end does it (`scheduling.ends`).
@@ -160,10 +163,11 @@ def fire(store: FireStore, now: datetime, first: datetime | None, epoch: int, fi
         if holds is None:
             return Fired()
         plan = _plan(store, store.lock_due(now, MOST_AT_ONCE), holds, now, claim)
-        if filling is not None:
-            filling.begin()
-        moved = store.move(plan.moves)
-        new = store.insert([row for row in plan.rows if row.schedule_id in moved], now, claim)
+        rows = store.ready(plan.rows, now, claim)
+        moved = store.move(plan.moves, filling.begin if filling is not None else None)
+        if len(moved) < len(plan.moves):
+            rows = store.ready([row for row in plan.rows if row.schedule_id in moved], now, claim)
+        new = store.insert_ready(rows)
         if plan.replacing:
             store.replace(plan.replacing, now)
         if plan.remaining:

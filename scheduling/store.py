@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import pickle
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -201,22 +201,29 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
         states = ScheduleState.objects.filter(pk__in=listed(schedule_ids))
         return dict(states.values_list("pk", "fired"))
 
-    def move(self, moves: list[Move]) -> set[int]:
-        """Set the next times where the old one still stands; return the schedules that were moved."""
+    def move(self, moves: list[Move], meanwhile: Callable[[], None] | None = None) -> set[int]:
+        """Set the next times where the old one still stands; return the schedules that were moved.
+
+        `meanwhile` is called when all is ready and only the database has work to do.
+        """
         values = [(schedule_id, as_text(due), as_text(following)) for schedule_id, due, following in moves]
         if connection.vendor == "postgresql":
-            rows = (
-                self._rows(MOVE_POSTGRESQL, [array(column) for column in zip(*values, strict=True)]) if values else []
-            )
+            statement, parameters = MOVE_POSTGRESQL, [array(column) for column in zip(*values, strict=True)]
         else:
-            rows = self._rows(MOVE_SQLITE, [json.dumps(values)])
-        return {row[0] for row in rows}
+            statement, parameters = MOVE_SQLITE, [json.dumps(values)]
+        if meanwhile is not None:
+            meanwhile()
+        return {row[0] for row in self._rows(statement, parameters)} if values else set()
 
-    def insert(self, runs: list[NewRun], now: datetime, claim: Claim | None = None) -> list[FiredRun]:
+    def insert(self, runs: list[NewRun], now: datetime) -> list[FiredRun]:
         """Insert runs, passing over due times that already have a row; return the new ones."""
+        return self.insert_ready(self.ready(runs, now))
+
+    def ready(self, runs: list[NewRun], now: datetime, claim: Claim | None = None) -> list[Any] | None:
+        """Return the parameters of the statement that inserts runs; None if there are none."""
         if not runs:
-            return []
-        statement, constants = insert_statement()
+            return None
+        _statement, constants = insert_statement()
         given: dict[str, Any] = dict.fromkeys(("queued_at", "finished_at", "started_at"), as_text(now))
         if claim is not None:
             given |= {"instance": claim.instance_id, "claim_token": claim.token}
@@ -243,7 +250,13 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
             parameters.append(more if any(more) else "{}")
         else:
             parameters.append(json.dumps(values))
-        rows = self._rows(statement, parameters)
+        return parameters
+
+    def insert_ready(self, parameters: list[Any] | None) -> list[FiredRun]:
+        """Insert runs, passing over due times that already have a row; return the new ones."""
+        if parameters is None:
+            return []
+        rows = self._rows(insert_statement()[0], parameters)
         return [FiredRun(pk, schedule_id, as_utc(due), status) for pk, schedule_id, due, status in rows]
 
     def count(self, fired: Mapping[int, int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from apscheduler.job import Job
@@ -330,12 +331,12 @@ def test_what_a_burst_has_committed_before_an_error_is_told_and_the_rest_follows
     clockwork.sync.everything(START - timedelta(seconds=10))
     original, calls = ScheduleJobStore.move, 0
 
-    def move(store: ScheduleJobStore, moves: list[fires.Move]) -> set[int]:
+    def move(store: ScheduleJobStore, moves: list[fires.Move], *meanwhile: Any) -> set[int]:
         nonlocal calls
         calls += 1
         if calls == 2:
             raise OperationalError("database is locked")
-        return original(store, moves)
+        return original(store, moves, *meanwhile)
 
     monkeypatch.setattr(ScheduleJobStore, "move", move)
     fired = clockwork.store.fire(START)

@@ -150,7 +150,7 @@ def test_a_fire_that_fails_hands_nothing_over(process: Process, monkeypatch: pyt
         raise RuntimeError
 
     process.scheduler._sync.changes(DUE - timedelta(seconds=5))
-    monkeypatch.setattr(process.scheduler._store, "insert", fail)
+    monkeypatch.setattr(process.scheduler._store, "insert_ready", fail)
     with pytest.raises(RuntimeError):
         process.scheduler._store.fire(DUE)
     assert process.pool.handed_over == []
