@@ -113,6 +113,7 @@ def test_a_cancelled_run_stops_and_keeps_its_log(start_scheduler: Start, executo
     assert run.log_lines.get().message == "going to sleep"
 
 
+@pytest.mark.anydb
 def test_a_child_that_ignores_sigterm_is_dead_within_ten_seconds_and_its_own_children_too(
     start_scheduler: Start,
 ) -> None:

@@ -141,6 +141,7 @@ class TestIdentity:
         assert error.sentence == str(error) == f"It redirects to x:{MASK} and {MASK} and {MASK}."
 
 
+@pytest.mark.anydb
 @pytest.mark.django_db(transaction=True)
 def test_a_token_in_an_address_reaches_its_server_and_stands_nowhere(
     serve: Any, collect_news: Callable[..., Collected], client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
