@@ -121,7 +121,7 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
     def stored_trigger(self, row: JobRow, function: str) -> ScheduleTrigger | None:
         """Return the trigger of a job that calls a function, None if the row's state cannot be read or calls another.
 
-        The job itself is not made: at a start that took as long for thousands of them as all else.
+        The job itself is not made: at a start with thousands of them that took a fifth of the time.
         """
         try:
             state = pickle.loads(row.job_state)  # noqa: S301  as django-apscheduler reads its own table

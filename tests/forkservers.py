@@ -2,8 +2,8 @@
 
 `multiprocessing` starts a forkserver as a fresh interpreter. That costs a processor two seconds for each scheduler
 that a test starts, more than most of these tests take. Here a process stands ready and becomes the forkserver when
-one is asked for: it executes the same command, with the same descriptors under the same numbers. (A scheduler that a
-test gives an environment of its own, those of `tests.chaos` and that of the demo start theirs afresh.)
+one is asked for: it executes the same command, with the same descriptors under the same numbers. (The schedulers of
+the demo and of `make chaos` start theirs afresh.)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Four indexes and a foreign key less to write for each run: they were a third of the time of a burst on PostgreSQL.
+"""Four indexes and a foreign key less to write for each run: they were a quarter of the time of a burst on PostgreSQL.
 
 Nothing is made anew on SQLite, where an AlterField would take the triggers of 0002 away with the table. What a database
 cannot do stands here alone; `Run` says what the others have.
