@@ -189,6 +189,7 @@ def failed_only(run: Run) -> dict[str, Any] | None:
     panel=panel,
     failed_only=failed_only,
     preload=("aiohttp", "lxml.html", "trafilatura", "feedparser", "scrapers.collect", "scrapers.pool"),
+    starts_processes=True,
 )
 def run_all_scrapers(
     context: RunContext,

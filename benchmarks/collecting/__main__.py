@@ -29,6 +29,10 @@ SLOW = ("newspaper4k", "newsplease", "fundus")
 """Peers that are given each page once, since a rate is all that is asked."""
 MEASURES = ("collect", "poll", "quality")
 LIMIT_SECONDS = 1800
+STARTS = (
+    "Counted are the starts of a run's own processes (NEWSS: one, and those that extract), not what is imported before"
+    " by a scheduler that has been up, or by a peer's interpreter.\n"
+)
 
 
 def main() -> int:
@@ -294,6 +298,8 @@ def print_table(figures: dict[str, Any]) -> None:
         used |= {*keys, *(f"{system}_{other}" for system in systems for other in ("seconds", "cpu_s", "server_cpu_s"))}
         print(f"| {name} | " + " | ".join(_cell(figures.get(key)) for key in keys) + " |")
     print()
+    if systems:
+        print(STARTS)
     for key, value in figures.items():
         if key not in used and key not in ("machine", "load", "quick"):
             print(f"{key}: {_cell(value)}")
