@@ -83,7 +83,8 @@ class SourceAdmin(ColumnsMixin, PollMixin, StartMixin, PauseMixin, DeleteMixin, 
             {
                 "fields": (
                     ("pace", "interval_minutes"),
-                    ("active_from", "active_until"),
+                    "active_from",
+                    "active_until",
                     "active_zone",
                     "heed_ttl",
                     "forbidden_is_busy",
