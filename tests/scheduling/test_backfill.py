@@ -152,7 +152,7 @@ def end(run: Run) -> None:
 
 
 def test_a_look_that_finds_nothing_queued_is_one_short_question(instance: SchedulerInstance) -> None:
-    factories.run(status=RunStatus.SUCCEEDED)
+    factories.run(status=RunStatus.SUCCEEDED, started_at=START, finished_at=START)
     epoch = leader.Leadership.objects.get_or_create(pk=1)[0].epoch
     with CaptureQueriesContext(connection) as asked:
         assert runs.claim("processes", 10, instance, epoch, timezone.now()) == []
