@@ -162,7 +162,7 @@ def fire(store: FireStore, now: datetime, first: datetime | None, epoch: int, fi
         holds = store.holds(first)
         if holds is None:
             return Fired()
-        plan = _plan(store, store.lock_due(now, MOST_AT_ONCE), holds, now, claim)
+        plan = plan_fires(store, store.lock_due(now, MOST_AT_ONCE), holds, now, claim)
         rows = store.ready(plan.rows, now, claim)
         moved = store.move(plan.moves, filling.begin if filling is not None else None)
         if len(moved) < len(plan.moves):
@@ -185,7 +185,7 @@ def fire(store: FireStore, now: datetime, first: datetime | None, epoch: int, fi
 
 
 @dataclass
-class _Plan:
+class Plan:
     """What is to become of the due schedules."""
 
     moves: list[Move] = field(default_factory=list)
@@ -206,7 +206,8 @@ class _Plan:
         ]
 
 
-def _plan(store: FireStore, due: list[Due], holds: list[Interruption], now: datetime, claim: Claim | None) -> _Plan:
+def plan_fires(store: FireStore, due: list[Due], holds: list[Interruption], now: datetime, claim: Claim | None) -> Plan:
+    """Return what is to become of due schedules at `now`, within the holds that ended since they were due."""
     known = store.known(due)
     since = min((one.due for one in due), default=now)
     pauses = store.pauses(known, since)
@@ -215,7 +216,7 @@ def _plan(store: FireStore, due: list[Due], holds: list[Interruption], now: date
     active = store.active(alone) if alone else {}
     ending = [key for key, entry in known.items() if entry.schedule.max_runs is not None]
     before = store.fired_before(ending) if ending else {}
-    plan = _Plan(known=known)
+    plan = Plan(known=known)
     for ends in ending:
         plan.remaining[ends] = max(0, (known[ends].schedule.max_runs or 0) - before.get(ends, 0))
     # Equal triggers are one object, and their due times are found once.

@@ -113,12 +113,20 @@ class Places:
         #: Odd while a fire is under way: then rows may say of runs that they are claimed that no executor has yet.
         self.serial = 0
 
+    def new_filling(self) -> Filling:
+        """Return what a fire that is made ready beforehand claims with; those begin by the one that commits them."""
+        return Filling(self._instance_id, self._executors)
+
+    def are_crowded(self) -> bool:
+        """Tell whether so many runs wait for their turn that whatever can wait should."""
+        return any(executor.is_crowded() for executor in self._executors)
+
     @contextmanager
     def filling(self) -> Iterator[Filling]:
         """Yield what one fire claims with; at its end, also by an error, all that it has committed begins."""
         self.serial += 1
         try:
-            filling = Filling(self._instance_id, self._executors)
+            filling = self.new_filling()
             try:
                 yield filling
             finally:

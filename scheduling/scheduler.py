@@ -21,7 +21,7 @@ from scheduling import housekeeping
 from scheduling.database import DatabaseAway, one_line
 from scheduling.fires import Fired, FiredRun
 from scheduling.leader import LostLeadership
-from scheduling.models import Run, RunStatus
+from scheduling.models import Run, RunStatus, ScheduleChange
 from scheduling.places import Places
 from scheduling.store import ScheduleJobStore
 from scheduling.sync import Sync
@@ -90,10 +90,13 @@ class FireScheduler(BlockingScheduler):  # type: ignore[misc]
 
     def _main_loop(self) -> None:
         wait = 0.0
-        while self.state != STATE_STOPPED and not self._should_end() and not self.lost:
-            self._event.wait(min(wait, LONGEST_WAIT_SECONDS))
-            self._event.clear()
-            wait = self._process_jobs()
+        try:
+            while self.state != STATE_STOPPED and not self._should_end() and not self.lost:
+                self._event.wait(min(wait, LONGEST_WAIT_SECONDS))
+                self._event.clear()
+                wait = self._process_jobs()
+        finally:
+            self._store.ahead.discard()
 
     def _process_jobs(self) -> float:
         """Deal with what changed and what is due; return the seconds until the next look.
@@ -101,7 +104,8 @@ class FireScheduler(BlockingScheduler):  # type: ignore[misc]
         1. Changed schedules become jobs first, so that an edit counts before the next fire.
         2. What is due becomes committed runs, in one transaction; those that it could claim itself are handed over.
         3. Who made this scheduler is told of them (the dispatcher starts the others), then APScheduler's listeners.
-        4. The other stores follow, as APScheduler does it.
+        4. A large fire that comes next is made ready, by a step.
+        5. The other stores follow, as APScheduler does it.
 
         No error of the database ends the scheduler: it is logged, and tried again after `RETRY_SECONDS`.
         """
@@ -116,24 +120,51 @@ class FireScheduler(BlockingScheduler):  # type: ignore[misc]
             return 0.0
         except DatabaseAway as error:
             logger.warning("The database cannot be used, trying again in %s s: %s", RETRY_SECONDS, one_line(error))
-            connection.close()
+            self._give_up_connection()
             return RETRY_SECONDS
         except Exception:
             logger.exception("The fire path met an unexpected error and goes on in %s s.", RETRY_SECONDS)
-            connection.close()
+            self._give_up_connection()
             return RETRY_SECONDS
         if fired.runs:
             self._fired(fired)
             self.tell(map(fire_event, fired.runs))
-        return min(self._seconds_until(fired), self._process_other_stores())
+        return min(self._seconds_until(fired), self._go_ahead(fired))
+
+    def _go_ahead(self, fired: Fired) -> float:
+        """Take a step towards the next fire where it will be a large one, then see to the other stores; return the
+        seconds until either wants to be looked at again."""
+        try:
+            wait = self._store.ahead.go_on(fired.next_due, datetime.now(UTC))
+        except Exception as error:
+            # The fire itself meets it too, if it stays.
+            logger.warning("The next fire cannot be made ready before it is due: %s", one_line(error))
+            self._give_up_connection()
+            wait = None
+        if self._store.ahead.open_until is not None:
+            # The other stores wait for the commit, which is near: their look for what is next would be part of it.
+            return LONGEST_WAIT_SECONDS if wait is None else wait
+        if self._full_sync:
+            wait = 0.0
+        return min(LONGEST_WAIT_SECONDS if wait is None else wait, self._process_other_stores())
+
+    def _give_up_connection(self) -> None:
+        self._store.ahead.discard()
+        connection.close()
 
     def _apply_changes(self) -> None:
         now = datetime.now(UTC)
+        ahead = self._store.ahead
         # The flags fall first: a change that rings meanwhile is looked at in the next round. They rise again on error.
         changed, full = self._changed, self._full_sync
         self._changed = self._full_sync = False
         try:
-            if full and not self._warm:
+            if ahead.is_begun and changed and ScheduleChange.objects.exists():
+                ahead.discard()
+            if ahead.open_until is not None:
+                # A look at everything can wait until the transaction is over, which is soon.
+                self._full_sync |= full
+            elif full and not self._warm:
                 self._warm_up(now)
             elif full:
                 self._sync.everything(now)

@@ -46,6 +46,19 @@ DUE = """
 SELECT schedule.id, schedule.version, {due} {joined} AND job.next_run_time <= %s
 ORDER BY job.next_run_time LIMIT %s
 """
+# Whether schedules are as they were read; the statement locks them. Returns those that are not, or are held by an edit.
+CONFIRM_POSTGRESQL = """
+WITH read AS (SELECT * FROM unnest(%s::bigint[], %s::bigint[]) AS read (id, version)), locked AS (
+  SELECT schedule.id FROM read JOIN scheduling_schedule AS schedule USING (id, version)
+  FOR NO KEY UPDATE OF schedule SKIP LOCKED
+)
+SELECT id FROM read EXCEPT ALL SELECT id FROM locked LIMIT 1
+"""
+CONFIRM_SQLITE = """
+SELECT json_extract(value, '$[0]') FROM json_each(%s)
+LEFT JOIN scheduling_schedule AS schedule ON schedule.id = json_extract(value, '$[0]')
+WHERE schedule.version IS NOT json_extract(value, '$[1]') LIMIT 1
+"""
 MOVE_POSTGRESQL = """
 UPDATE django_apscheduler_djangojob AS job SET next_run_time = move.following
 FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[]) AS move (id, due, following)
@@ -142,10 +155,10 @@ CLAIMED = {"started_at": "NULL", "instance": "NULL", "claim_token": "''"}
 
 
 @cache
-def due_statement(pattern: str) -> str:
-    """Return a statement on due jobs for the database at hand."""
+def due_statement(pattern: str, *, locks: bool = False) -> str:
+    """Return a statement on due jobs for the database at hand, which locks their schedules if so told."""
     if connection.vendor == "postgresql":
-        each = "FOR NO KEY UPDATE SKIP LOCKED" if pattern == DUE else "OFFSET 0"
+        each = "FOR NO KEY UPDATE SKIP LOCKED" if locks else "OFFSET 0"
         return pattern.format(joined=JOINED_POSTGRESQL.format(each=each), due="job.next_run_time::text")
     return pattern.format(joined=JOINED_SQLITE, due="job.next_run_time || ''")
 

@@ -12,6 +12,7 @@ import json
 import logging
 import pickle
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -26,6 +27,8 @@ from django.utils.translation import gettext as _
 from django_apscheduler.jobstores import DjangoJobStore
 from django_apscheduler.models import DjangoJob
 
+from scheduling.ahead import Ahead
+from scheduling.database import one_line
 from scheduling.fires import Due, Fired, FiredRun, Known, Move, fire_all
 from scheduling.models import Hold, Pause, Run, RunStatus, Schedule, ScheduleState
 from scheduling.models.schedule import JOB_ID_PREFIX
@@ -34,6 +37,8 @@ from scheduling.policies import Active, Interruption, NewRun
 from scheduling.replace import replace_older
 from scheduling.statements import (
     CHUNK,
+    CONFIRM_POSTGRESQL,
+    CONFIRM_SQLITE,
     COUNT_POSTGRESQL,
     COUNT_SQLITE,
     DUE,
@@ -75,22 +80,34 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
         self.epoch = epoch
         self._places = places
         self._cache: dict[int, Known] = {}
+        #: What is made ready for the next fire.
+        self.ahead = Ahead(self, epoch, places)
         self._triggers: WeakValueDictionary[ScheduleTrigger, ScheduleTrigger] = WeakValueDictionary()
 
     def register_event_listeners(self) -> None:
         """Leave the execution rows to `scheduling.executions`, which writes them in batches."""
 
     def fire(self, now: datetime) -> Fired:
-        """End the pauses that are over, then turn all that is due into committed runs; see `scheduling.fires`."""
-        next_resumption = Schedule.objects.resume_due(now)
-        if self._places is None:
-            fired = fire_all(self, now, self.epoch)
-        else:
-            with self._places.filling() as filling:
+        """Commit what was made ready for now (`scheduling.ahead`), end the pauses that are over, then turn all that is
+        due into committed runs (`scheduling.fires`).
+
+        An error after something was committed is left to the next look, which meets it again.
+        """
+        open_until = self.ahead.open_until
+        if open_until is not None and now < open_until:
+            return Fired(next_due=open_until)
+        with self._places.filling() if self._places is not None else nullcontext() as filling:
+            early = self.ahead.commit(now, filling)
+            try:
+                next_resumption = Schedule.objects.resume_due(now)
                 fired = fire_all(self, now, self.epoch, filling)
+            except Exception as error:
+                if not early:
+                    raise
+                logger.warning("%s runs are fired; then: %s", len(early), one_line(error))
+                return Fired(early, now)
         times = [moment for moment in (fired.next_due, next_resumption) if moment is not None]
-        fired.next_due = min(times, default=None)
-        return fired
+        return Fired(early + fired.runs, min(times, default=None))
 
     def remember(self, schedules: Iterable[Schedule]) -> None:
         """Keep freshly read schedules, so that a fire need not read them again."""
@@ -145,11 +162,35 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
         A schedule that got another trigger since its job was last brought into step is left until it is: its stored due
         time is one of the trigger before.
         """
-        rows = self._rows(due_statement(DUE), [as_text(now), most])
+        rows = self._rows(due_statement(DUE, locks=True), [as_text(now), most])
         due = [Due(schedule_id, version, as_utc(moment)) for schedule_id, version, moment in rows]
         changed = [one.schedule_id for one in due if self._version(one.schedule_id) != one.version]
         stale = self._read_again(changed) if changed else set()
         return [one for one in due if one.schedule_id not in stale] if stale else due
+
+    def due_ahead(self, at: datetime, most: int) -> list[Due]:
+        """Return schedules that will be due at a moment, unlocked, and as they were last read."""
+        rows = self._rows(due_statement(DUE), [as_text(at), most])
+        due = (Due(schedule_id, version, as_utc(moment)) for schedule_id, version, moment in rows)
+        return [one for one in due if self._version(one.schedule_id) == one.version]
+
+    def wait_for_nobody(self) -> None:
+        """Let this transaction fail sooner than wait for what others hold locked, and leave no check to its commit."""
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL lock_timeout = '50ms'; SET CONSTRAINTS ALL IMMEDIATE")
+
+    def confirm(self, due: Sequence[Due]) -> bool:
+        """Lock these schedules; tell whether all are as they were read, and none is held by an open edit."""
+        if connection.vendor == "postgresql":
+            columns = zip(*((one.schedule_id, one.version) for one in due), strict=True)
+            return not self._rows(CONFIRM_POSTGRESQL, [array(column) for column in columns])
+        return not self._rows(CONFIRM_SQLITE, [json.dumps([(one.schedule_id, one.version) for one in due])])
+
+    def crowded(self, schedule_ids: Collection[int]) -> bool:
+        """Tell whether one of these schedules has more than one active run."""
+        runs = Run.objects.active().filter(schedule__in=listed(schedule_ids)).order_by()
+        return runs.values("schedule").annotate(count=Count("id")).filter(count__gt=1).exists()
 
     def known(self, due: Sequence[Due]) -> dict[int, Known]:
         """Return the schedules as `lock_due` knows them; broken ones are left out."""
