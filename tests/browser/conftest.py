@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests import factories
 from tests.scheduling.conftest import SchedulerProcess, bare_zygote, start_scheduler, zygote  # noqa: F401  fixtures
@@ -38,53 +38,80 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 )
 
 
-@pytest.fixture(scope="module")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    # One process for all pages, and none kept ready for the next.
+    "--renderer-process-limit=1",
+    "--disable-site-isolation-trials",
+    "--disable-features=SpareRendererForSitePerProcess",
+]
+
+
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Return a headless Chromium.
 
-    One a module: Playwright's event loop lives in this thread as long as it is open, and other tests want their own.
+    One for this folder: Playwright's event loop lives in this thread as long as it is open, and other tests want their
+    own.
     """
     # Django would refuse its database to a thread with an event loop.
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        launched = playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
+        launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
         yield launched
         launched.close()
 
 
-class Visitor:
-    """A person at the browser: logged in, and told when a page complains."""
+@pytest.fixture(scope="package")
+def window(browser: Browser) -> Page:
+    """Return the page that all visitors look at, one after the other: a new one costs as much as four visits."""
+    context = browser.new_context(timezone_id="Europe/Berlin", reduced_motion="reduce")
+    # The browser reports what the Content-Security-Policy of a page refused.
+    context.add_init_script(
+        "document.addEventListener('securitypolicyviolation', (event) =>"
+        " console.error(`policy: ${event.violatedDirective} refused ${event.blockedURI}`))"
+    )
+    context.set_default_timeout(SECONDS * 1000)
+    return context.new_page()
 
-    def __init__(self, context: BrowserContext, base: str) -> None:
-        self.context = context
+
+class Visitor:
+    """A person at the browser, who is told when a page complains."""
+
+    def __init__(self, page: Page, base: str) -> None:
+        self.page = page
         self.base = base
-        self.page: Page = context.new_page()
-        self.page.set_default_timeout(SECONDS * 1000)
         self.complaints: list[str] = []
-        self.page.on("console", self._note)
-        # The browser reports what the Content-Security-Policy of a page refused.
-        self.context.add_init_script(
-            "document.addEventListener('securitypolicyviolation', (event) =>"
-            " console.error(`policy: ${event.violatedDirective} refused ${event.blockedURI}`))"
-        )
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._note)
+        page.on("pageerror", self._note_error)
 
     def _note(self, message: Any) -> None:
         if message.type in ("error", "warning"):
             self.complaints.append(f"{self.page.url}: {message.text}")
+
+    def _note_error(self, error: Any) -> None:
+        self.complaints.append(str(error))
+
+    def leave(self) -> None:
+        """Let the browser forget the person; its cache of styles and scripts stays."""
+        self.page.remove_listener("console", self._note)
+        self.page.remove_listener("pageerror", self._note_error)
+        self.page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+        self.page.goto("about:blank")
+        self.page.context.clear_cookies()
 
     def log_in(self, user: User) -> None:
         """Take the cookie of a session; the form has a test of its own."""
         client = Client()
         client.force_login(user)
         cookie = client.cookies[settings.SESSION_COOKIE_NAME]
-        self.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": self.base}])
+        self.page.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": self.base}])
 
     def speak(self, language: str) -> None:
         """Choose a language, as the user's menu does."""
-        self.context.add_cookies([{"name": settings.LANGUAGE_COOKIE_NAME, "value": language, "url": self.base}])
+        self.page.context.add_cookies([{"name": settings.LANGUAGE_COOKIE_NAME, "value": language, "url": self.base}])
 
     def open(self, path: str) -> Page:
         """Go to a page."""
@@ -107,28 +134,20 @@ class Visitor:
 
 
 @pytest.fixture
-def visit(browser: Browser, live_server: Any, transactional_db: None) -> Iterator[Callable[..., Visitor]]:
+def visit(window: Page, live_server: Any, transactional_db: None) -> Iterator[Callable[..., Visitor]]:
     """Return a function that logs an administrator in, at a width and in light or dark; no page may complain."""
     admin = factories.user(username="admin", password="secret", is_superuser=True)
-    made: list[Visitor] = []
+    visitor = Visitor(window, live_server.url)
 
-    def start(width: int = 1440, scheme: str = "light", timezone: str = "Europe/Berlin") -> Visitor:
-        context = browser.new_context(
-            viewport={"width": width, "height": 900},
-            color_scheme=scheme,  # type: ignore[arg-type]
-            timezone_id=timezone,
-            reduced_motion="reduce",
-        )
-        visitor = Visitor(context, live_server.url)
+    def start(width: int = 1440, scheme: Literal["light", "dark"] = "light") -> Visitor:
+        window.set_viewport_size({"width": width, "height": 900})
+        window.emulate_media(color_scheme=scheme)
         visitor.log_in(admin)
-        made.append(visitor)
         return visitor
 
     yield start
-    complaints = [line for visitor in made for line in visitor.complaints]
-    for visitor in made:
-        visitor.context.close()
-    assert complaints == []
+    visitor.leave()
+    assert visitor.complaints == []
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ does, looks at the clock on the wall, and matches fields that it parses by itsel
 from __future__ import annotations
 
 import calendar
+from bisect import bisect_left
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -23,6 +24,7 @@ from tests.shared import examples
 pytestmark = pytest.mark.anydb
 
 MINUTE = timedelta(minutes=1)
+WEEK = timedelta(days=7)
 SECOND = timedelta(seconds=1)
 SIDE = timedelta(hours=50)
 
@@ -54,15 +56,19 @@ EARLIER = {
 def changes(zone: str) -> list[datetime]:
     """Return when the clocks of a zone are changed from 2024 to 2030 (and some earlier changes), to the minute."""
     found = list(EARLIER.get(zone, []))
-    moment, end, step = datetime(2024, 1, 1, tzinfo=UTC), datetime(2031, 1, 1, tzinfo=UTC), timedelta(hours=24)
+    moment, end = datetime(2024, 1, 1, tzinfo=UTC), datetime(2031, 1, 1, tzinfo=UTC)
     while moment < end:
-        if offset(zone, moment) != offset(zone, moment + step):
-            exact = moment
-            while offset(zone, exact) == offset(zone, moment):
-                exact += MINUTE
-            found.append(exact)
-        moment += step
+        if offset(zone, moment) != offset(zone, moment + WEEK):
+            found.append(change_after(zone, moment))
+        moment += WEEK
     return found
+
+
+def change_after(zone: str, moment: datetime) -> datetime:
+    """Return the minute of the only change of clock in the week after a moment."""
+    before = offset(zone, moment)
+    minutes = range(WEEK // MINUTE)
+    return moment + MINUTE * bisect_left(minutes, True, key=lambda n: offset(zone, moment + n * MINUTE) != before)
 
 
 def offset(zone: str, moment: datetime) -> timedelta | None:
