@@ -9,6 +9,7 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+MOVE = "move"
 # Group, then (model or address, words, icon). A model's entry shows to whom may see it, once it is in the admin.
 GROUPS: list[tuple[Any, list[tuple[str, Any, str]]]] = [
     (
@@ -36,6 +37,7 @@ GROUPS: list[tuple[Any, list[tuple[str, Any, str]]]] = [
         [
             ("scheduling.schedulerinstance", _("Scheduler processes"), "memory"),
             ("scheduling.backfill", _("Backfills"), "history"),
+            (MOVE, _("Import and export"), "swap_vert"),
             ("auth.user", _("Users"), "person"),
             ("auth.group", _("Groups"), "group"),
         ],
@@ -107,6 +109,10 @@ def _link(request: HttpRequest, target: str) -> str | None:
     from django.apps import apps
     from django.contrib import admin
 
+    if target == MOVE:
+        from newss_project.moving import may_see
+
+        return reverse(target) if may_see(request) else None
     if ":" in target:
         seen = target == "admin:index" or request.user.has_perm("scheduling.view_schedule")
         return reverse(target) if seen else None

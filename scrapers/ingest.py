@@ -125,7 +125,9 @@ class Batch:
         )
         _note(self.placed)
         topics.mark([*self.created, *self.changed])
-        topics.mark_seen({article.pk for _draft, article, outcome in self.placed if outcome is Outcome.DUPLICATE})
+        if seen_again := {article.pk for _draft, article, outcome in self.placed if outcome is Outcome.DUPLICATE}:
+            topics.mark_seen(seen_again)
+            Article.objects.filter(pk__in=seen_again).note_change()
 
     def _create(self, draft: Draft, key: str, content: str) -> Article:
         article = Article(url=draft.url, url_hash=key, first_run_id=draft.run_id, **draft.fields())

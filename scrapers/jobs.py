@@ -189,6 +189,7 @@ def failed_only(run: Run) -> dict[str, Any] | None:
     panel=panel,
     failed_only=failed_only,
     preload=("aiohttp", "lxml.html", "trafilatura", "feedparser", "scrapers.collect", "scrapers.pool"),
+    starts_processes=True,
 )
 def run_all_scrapers(
     context: RunContext,
@@ -206,6 +207,8 @@ def run_all_scrapers(
         return JobResult(_t("There is no enabled source to collect from."))
     chosen = to_poll(context, chosen)
     if not chosen:
+        if context.cause == Cause.RECOVERY:
+            return JobResult(_t("Nothing left to do: the run that was lost had read all sources."))
         return JobResult(_t("Nothing due: none of the sources is to be polled yet."), nothing_due=True)
     results = collect(context, chosen, queries.parse(query or ""), limit, waits=waits_until_due(context))
     failed = [result for result in results if result.status == ResultStatus.FAILED]
@@ -258,8 +261,14 @@ def to_poll(context: RunContext, sources: Sequence[Source]) -> list[Source]:
     1. One of a schedule: those that are due.
     2. The retry of such a run: besides them those that the attempt before did not read, though their next poll is due
        later. It is no reason to ask the others sooner than they allow.
-    3. Any other, by hand or in place of a lost run, of which nobody knows what it had begun: all.
+    3. One in place of a lost run, of which nobody knows what it had begun: all that it had not read to the end.
+    4. Any other, by hand: all.
     """
+    if context.cause == Cause.RECOVERY:
+        read = set(
+            SourceResult.objects.succeeded().filter(run__in=_lost(context.run_id)).values_list("source", flat=True)
+        )
+        return [source for source in sources if source.pk not in read]
     if not waits_until_due(context):
         return list(sources)
     again: set[int | None] = set()
@@ -267,6 +276,16 @@ def to_poll(context: RunContext, sources: Sequence[Source]) -> list[Source]:
         before = Run.objects.filter(pk=context.run_id).values("parent")
         again = set(SourceResult.objects.unread().filter(run__in=before).values_list("source_id", flat=True))
     return [source for source in sources if source.pk in again or source.is_due()]
+
+
+def _lost(run_id: int) -> list[int]:
+    """Return the runs that were lost one after another before the one that now does their work."""
+    lost: list[int] = []
+    before = Run.objects.filter(pk=run_id, cause=Cause.RECOVERY).values_list("parent_id", flat=True)
+    while (key := before.first()) is not None:
+        lost.append(key)
+        before = Run.objects.filter(pk=key, cause=Cause.RECOVERY).values_list("parent_id", flat=True)
+    return lost
 
 
 def _usual_class(failed: Sequence[SourceResult]) -> str:

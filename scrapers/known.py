@@ -235,7 +235,9 @@ def _note(known: Sequence[Known]) -> None:
     links = [link for one in known for link in one.new_links]
     ArticleSource.objects.bulk_create(links, ignore_conflicts=True)
     if links:
-        topics.mark_seen(link.article_id for link in links)
+        keys = {link.article_id for link in links}
+        topics.mark_seen(keys)
+        Article.objects.filter(pk__in=keys).note_change()
     PassedItem.objects.bulk_create([item for one in known for item in one.new_passed], ignore_conflicts=True)
     now = known[0].now
     before = now - SEEN_AGAIN

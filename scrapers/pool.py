@@ -128,7 +128,8 @@ class _Workers:
         if self._executor is None:
             context = multiprocessing.get_context("forkserver")
             if multiprocessing.parent_process() is not None:
-                # The child of a run starts a forkserver of its own; it imports once what all its children need.
+                # The child of a run has a forkserver of its own. Where none stands ready that has imported all
+                # (`Job.starts_processes`), it imports once what all its children need.
                 context.set_forkserver_preload([read_page_by.__module__])
             reader, self._lifeline = context.Pipe(duplex=False)
             self._executor = ProcessPoolExecutor(

@@ -64,6 +64,22 @@ class Line:
     todo: str = ""
 
 
+class _PlainDumper(yaml.SafeDumper):
+    """Writes what occurs twice twice: the loader takes no references."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Refuses references: a few lines of them can stand for more than any memory holds ("billion laughs")."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise TransferError(_("References (*name) are not taken."))
+        return super().compose_node(parent, index)
+
+
 def schedule_fields() -> tuple[str, ...]:
     """Return the names of the fields of a schedule that a file holds."""
     return fields_of(Schedule, leave_out=SCHEDULE_STATE)
@@ -98,15 +114,17 @@ def to_text(data: Mapping[str, Any], form: str) -> str:
     """Return data as `yaml` or `json`."""
     if form == "json":
         return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
-    return str(yaml.safe_dump(dict(data), allow_unicode=True, sort_keys=False, width=120))
+    return yaml.dump(dict(data), Dumper=_PlainDumper, allow_unicode=True, sort_keys=False, width=120)
 
 
 def from_text(text: str) -> dict[str, Any]:
     """Return what a file holds, in either form (JSON is YAML too); raises `TransferError`."""
     try:
-        data = yaml.safe_load(text)
+        data = yaml.load(text, Loader=_PlainLoader)  # noqa: S506  a safe loader, stricter yet
     except yaml.YAMLError as error:
         raise TransferError(_("This is neither YAML nor JSON: %s") % " ".join(str(error).split())) from error
+    except RecursionError as error:
+        raise TransferError(_("This is nested too deeply.")) from error
     if not isinstance(data, dict) or data.get("newss") != VERSION:
         raise TransferError(_("This is no file of export_config: it does not begin with “newss: %d”.") % VERSION)
     if unknown := set(map(str, data)) - {"newss", *SECTIONS}:

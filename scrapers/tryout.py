@@ -154,7 +154,7 @@ class Trial:
     def left_out(self) -> str:
         """Return in words what became of the entries that brought no article."""
         return ", ".join(
-            f"{getattr(self.result, name)} {self.result._meta.get_field(name).verbose_name}"  # type: ignore[union-attr]
+            self.result.counted(name)
             for name in self.result.COUNTERS
             if name not in ("new", "over_limit") and getattr(self.result, name)
         )

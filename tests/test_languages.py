@@ -64,12 +64,15 @@ def test_the_api_answers_errors_in_the_language_asked_for(client: Client) -> Non
 # ── every page ──
 
 NAMES = re.compile(
-    r"https?://\S*|NEWSS|UTC|HTTP|JSON(?: (?:Lines|Feed))?|CSV|OPML|RSS|[\w.]+\.(?:example|txt|py)\b|[a-z]+_[a-z_]+"
+    r"https?://\S*|NEWSS|UTC|UTF-8|HTTP|YAML|JSON(?: (?:Lines|Feed))?|CSV|OPML|RSS"
+    r"|[\w.]+\.(?:example(?:/\S*)?|txt|py)\b|[a-z]+_[a-z_]+"
     # Languages in their own words, and the names of groups, which the first migration stored.
     r"|\b(?:de|en|Deutsch|English)\b|\b(?:Viewer|Operator|Editor|Administrator)\b"
     # The jobs and kinds of the tests, and the tables of a library.
     r"|^(?:Stubborn|Sleep|Refuse(?: for good)?|Raise|Nothing|Idle|Half|Exit|Echo|Eat memory|Crash)$"
     r"|^Addresses, one a line$|Django APScheduler \| django job(?: execution)?|^Schedule-tag relationships?: .*"
+    # A key of an imported file.
+    r"|^url(?=: )"
     # The middle of a sentence with a link in it.
     r"|^this form$",
     re.IGNORECASE,
@@ -132,6 +135,7 @@ def addresses() -> Iterator[str]:
     """Yield the addresses of every page of the admin: lists, forms, histories, deletions and those of our own."""
     yield "/admin/"
     yield "/admin/password_change/"
+    yield "/admin/move/"
     for model in admin.site._registry:
         if model._meta.app_label == "django_apscheduler":
             # A library's own pages, in its own words.
@@ -163,6 +167,8 @@ POSTS: list[tuple[str, dict[str, str]]] = [
     ("scrapers/source/add/", {}),
     ("scrapers/source/discover/", {"url": "ftp://β"}),
     ("scrapers/topic/add/", {"query": "OR"}),
+    ("move/", {"text": "α"}),
+    ("move/", {"text": '{"newss": 1, "sources": [{"name": "β", "url": "ftp://β"}]}'}),
 ]
 """What people send: nothing, nonsense, and what makes a page say more."""
 

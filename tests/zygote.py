@@ -2,7 +2,7 @@
 
 What it forks is what a `manage.py runapscheduler` is after its one to two seconds of imports: Django set up, no
 thread, no connection, a session of its own, its output in a file; what becomes its forkserver is forked from it before
-it begins (`tests.forkservers`).
+it begins (`scheduling.forkservers`).
 
 A test whose scheduler needs an environment of its own takes a *bare* one: it has imported only what reads no settings,
 and what it forks takes the environment over before it sets Django up. One of each lives beside each pytest worker that
@@ -23,7 +23,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tests.forkservers import stand_ready
+from scheduling.forkservers import stand_ready
 
 ROOT = Path(__file__).resolve().parents[1]
 READ_NO_SETTINGS = (

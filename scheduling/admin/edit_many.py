@@ -39,7 +39,8 @@ from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminSelect2MultipleWidget
 
 from scheduling.admin.base import keys_in, person, undo_button
-from scheduling.admin.history import shown, values_of
+from scheduling.admin.history import values_of
+from scheduling.admin.history_words import shown
 from scheduling.models import Tag
 
 if TYPE_CHECKING:

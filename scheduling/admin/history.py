@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any
 
 from django.contrib.admin.models import LogEntry
@@ -15,12 +16,11 @@ from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 from django.db.models import Model
-from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-from scheduling.models import FollowOn, FollowUp, Schedule, Tag
+from scheduling.models import FollowUp, Schedule, Tag
 
-KEY = "newss"
+KEY, RESTORED = "newss", "newss_restored"
 TAGS, FOLLOWS = "tags", "follows"
 """Under these names the history keeps what stands in rows of its own."""
 HIDDEN = ("id", "created_at", "version", "paused_at", "paused_until", "paused_by", "pause_reason")
@@ -49,26 +49,23 @@ def note(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
 
 def details(entry: LogEntry) -> dict[str, Any]:
     """Return what was stored with an entry; empty for one of another origin."""
-    try:
-        messages = json.loads(entry.change_message)
-    except ValueError:
-        return {}
-    found = [message[KEY] for message in messages if isinstance(message, dict) and KEY in message]
+    found = [message[KEY] for message in _messages(entry) if KEY in message]
     return dict(found[-1]) if found else {}
 
 
-def shown_changes(entry: LogEntry, model: type[Model]) -> list[tuple[str, str, str]]:
-    """Return (field in words, old, new) of an entry."""
-    names = {field.attname: str(field.verbose_name) for field in model._meta.concrete_fields}
-    names |= {TAGS: _("tags"), FOLLOWS: _("runs after")}
-    changes = details(entry).get("changes", {})
-    return [
-        (
-            capfirst(names.get(name, name)),
-            *(_follows_words(value) if name == FOLLOWS else shown(value) for value in pair),
-        )
-        for name, pair in sorted(changes.items())
-    ]
+def _messages(entry: LogEntry) -> list[dict[str, Any]]:
+    """Return the messages of an entry, none where they are plain words."""
+    try:
+        messages = json.loads(entry.change_message)
+    except ValueError:
+        return []
+    return [message for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []
+
+
+def restored_from(entry: LogEntry) -> datetime | None:
+    """Return when the version was made that an entry restored; None for an entry of another kind."""
+    found = [message[RESTORED] for message in _messages(entry) if RESTORED in message]
+    return datetime.fromisoformat(found[0]) if found else None
 
 
 def follows_of(schedule: Schedule) -> list[list[str]]:
@@ -77,22 +74,17 @@ def follows_of(schedule: Schedule) -> list[list[str]]:
     return [list(row) for row in rows.values_list("predecessor__name", "on")]
 
 
-def _follows_words(value: Any) -> str:
-    return shown([f"{name} ({FollowOn(on).label})" for name, on in value or []])
-
-
 @transaction.atomic
-def restore(schedule: Schedule, entry: LogEntry) -> dict[str, list[Any]]:
-    """Give a schedule the values it had after an entry; return [old, new] of what changed.
+def restore(schedule: Schedule, entry: LogEntry) -> list[str]:
+    """Give a schedule the values it had after an entry; return the names of what it ran after and what is gone since.
 
-    Its name is kept if another schedule has taken the old one; what it runs after stays as it is. Raises
-    `ValidationError` when the values make no sense any more (a job that is gone, a time that has passed).
+    Its name is kept if another schedule has taken the old one. Raises `ValidationError` when the values make no sense
+    any more (a job that is gone, a time that has passed, a circle of follow-ups).
     """
     values = details(entry).get("values")
     if not values:
         raise ValidationError(_("This entry holds no version to restore."))
     locked = Schedule.objects.select_for_update().get(pk=schedule.pk)
-    before = values_of(locked)
     for field in Schedule._meta.concrete_fields:
         if field.attname in values and field.name not in HIDDEN:
             setattr(locked, field.attname, field.to_python(values[field.attname]))
@@ -102,15 +94,16 @@ def restore(schedule: Schedule, entry: LogEntry) -> dict[str, list[Any]]:
     locked.save()
     if TAGS in values:
         locked.tags.set([Tag.objects.get_or_create(name=name)[0] for name in values[TAGS]])
-    return differences(before, values_of(locked))
+    return _restore_follows(locked, values[FOLLOWS]) if FOLLOWS in values else []
 
 
-def shown(value: Any) -> str:
-    """Return a value as the history shows it."""
-    if value in (None, "", [], {}):
-        return "–"
-    if isinstance(value, bool):
-        return _("yes") if value else _("no")
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return ", ".join(value)
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+def _restore_follows(schedule: Schedule, wanted: list[list[str]]) -> list[str]:
+    """Let a schedule run after these again and after no other; return the names of those that are gone."""
+    if wanted == follows_of(schedule):
+        return []
+    FollowUp.objects.filter(successor=schedule).delete()
+    predecessors = Schedule.objects.in_bulk([name for name, _on in wanted], field_name="name")
+    for name, on in wanted:
+        if name in predecessors:
+            FollowUp.objects.create(predecessor=predecessors[name], successor=schedule, on=on)
+    return [name for name, _on in wanted if name not in predecessors]

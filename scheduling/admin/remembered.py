@@ -16,6 +16,7 @@ from django.contrib.admin.options import IS_POPUP_VAR, TO_FIELD_VAR
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _t
 
 from scheduling.admin.turned import PAGE, RESET, TurnableChangeList
@@ -73,7 +74,8 @@ class ListMixin(SearchMixin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show the list, or lead to it as it was left."""
-        return _answer(request, self.opts.label_lower) or super().changelist_view(request, extra_context)
+        context = {"title": capfirst(str(self.opts.verbose_name_plural)), **(extra_context or {})}
+        return _answer(request, self.opts.label_lower) or super().changelist_view(request, context)
 
 
 def _answer(request: HttpRequest, name: str) -> HttpResponse | None:

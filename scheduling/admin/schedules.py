@@ -53,6 +53,7 @@ class FollowUpInline(TabularInline):
     fields = ("predecessor", "on")
     autocomplete_fields = ("predecessor",)
     extra = 0
+    hide_title = True
     verbose_name = _("predecessor")
     verbose_name_plural = _("Runs after other schedules")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
+from django.forms import Field
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
@@ -17,6 +19,8 @@ from django.views.decorators.http import require_POST
 
 from scheduling.admin import history
 from scheduling.admin.base import ListedAdmin, require
+from scheduling.admin.history_words import shown_changes
+from scheduling.jobs import registry
 from scheduling.models import Schedule
 
 if TYPE_CHECKING:
@@ -43,6 +47,10 @@ class HistoryMixin(_Admin):
             values[history.TAGS] = sorted(tag.name for tag in row.tags.all())
         return values
 
+    def history_parts(self, name: str, values: Mapping[str, Any]) -> Mapping[str, Field]:
+        """Return the form fields of the keys of a JSON field in a row with these values, for the history's words."""
+        return {}
+
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """Return the row, and remember its values, so that a save can note what it changed."""
         row: Any = super().get_object(request, object_id, from_field)
@@ -68,13 +76,15 @@ class HistoryMixin(_Admin):
         if getattr(answer, "context_data", None) is None:
             return answer  # type: ignore[no-any-return]
         entries = list(reversed(answer.context_data["action_list"].object_list))
+        changes = shown_changes(entries, self.model, self.history_parts)
         answer.context_data["versions"] = [
             {
                 "entry": entry,
-                "changes": history.shown_changes(entry, self.model),
+                "changes": found,
+                "restored": history.restored_from(entry),
                 "restorable": number > 0 and bool(history.details(entry)),
             }
-            for number, entry in enumerate(entries)
+            for number, (entry, found) in enumerate(zip(entries, changes, strict=True))
         ]
         return answer  # type: ignore[no-any-return]
 
@@ -85,6 +95,11 @@ class VersionsAdmin(HistoryMixin, ListedAdmin):
     def history_values(self, row: Schedule) -> dict[str, Any]:
         """Return the values of a schedule, its tags, and what it runs after."""
         return {**super().history_values(row), history.FOLLOWS: history.follows_of(row)}
+
+    def history_parts(self, name: str, values: Mapping[str, Any]) -> Mapping[str, Field]:
+        """Return the parameters of a job by the fields of its form; none for a job that is gone."""
+        job = values.get("job")
+        return registry.get(job).form.base_fields if name == "parameters" and job in registry.names() else {}
 
     def get_urls(self) -> list[URLPattern]:
         """Add the address of the button that restores."""
@@ -108,13 +123,16 @@ class VersionsAdmin(HistoryMixin, ListedAdmin):
         entry = get_object_or_404(entries, pk=entry_id, object_id=str(schedule_id))
         try:
             before = self.history_values(schedule)
-            history.restore(schedule, entry)
+            gone = history.restore(schedule, entry)
         except ValidationError as error:
             self.message_user(request, _t("Not restored: %s") % " ".join(error.messages), messages.ERROR)
             return HttpResponseRedirect(reverse("admin:scheduling_schedule_history", args=[schedule_id]))
         schedule.refresh_from_db()
-        message = {"changed": {"name": _t("earlier version"), "object": str(entry.action_time.date()), "fields": []}}
+        message = {"changed": {"fields": []}, history.RESTORED: entry.action_time.isoformat()}
         schedule.values_before = before  # type: ignore[attr-defined]
         self.log_change(request, schedule, [message])
         self.message_user(request, _t("The version is restored."), messages.SUCCESS)
+        for name in gone:
+            words = _t("It ran after “%s”, which is gone; so that was not restored.") % name
+            self.message_user(request, words, messages.WARNING)
         return HttpResponseRedirect(schedule.get_absolute_url())

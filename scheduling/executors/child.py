@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from scheduling import limits
+from scheduling.forkservers import stand_ready
 from scheduling.jobs.context import RunContext
 from scheduling.jobs.execution import execute_scheduled_scraping
 from scheduling.jobs.spool import Spool
@@ -32,6 +33,8 @@ class ClaimedRun:
     schedule_id: int | None
     claim_token: str
     memory_limit_mb: int | None
+    #: Whether its job starts processes of its own (`Job.starts_processes`).
+    starts_processes: bool = False
 
 
 class Watch(threading.Thread):
@@ -87,16 +90,19 @@ def main(run: ClaimedRun, lifeline: Connection, spool: Any) -> None:
     3. A message on the lifeline, or SIGTERM, asks the job to stop.
     4. What the job logs also goes to `spool`, the scheduler's file (as a `DupFd`).
     5. Memory far beyond the limit is refused by the kernel.
+    6. Where the job starts processes of its own, one that has everything imported stands ready to fork them.
     """
     os.setsid()
     _die_with_parent()
+    if run.memory_limit_mb:
+        limits.bound_memory(run.memory_limit_mb)
+    # Before there is any thread.
+    dismiss = stand_ready() if run.starts_processes else None
     watch = Watch(lifeline)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, watch.on_sigterm)
     watch.start()
     _check_preload()
-    if run.memory_limit_mb:
-        limits.bound_memory(run.memory_limit_mb)
     try:
         ended = execute_scheduled_scraping(
             run.schedule_id, run.pk, run.claim_token, on_context=watch.begin, spool=Spool(spool.detach())
@@ -106,6 +112,8 @@ def main(run: ClaimedRun, lifeline: Connection, spool: Any) -> None:
         ended = None
     sys.stdout.flush()
     sys.stderr.flush()
+    if dismiss is not None:
+        dismiss()
     # Threads that a job left behind must not keep the child alive.
     os._exit(0 if ended is not None else 1)
 

@@ -32,6 +32,7 @@ from scheduling.database import DatabaseAway, one_line
 from scheduling.ends import Outcome
 from scheduling.executors import child
 from scheduling.executors.base import Ended, Executor
+from scheduling.jobs import registry
 from scheduling.jobs.spool import Spool
 from scheduling.models import ExecutorAlias, Run, RunStatus
 
@@ -129,7 +130,8 @@ class ProcessExecutor(Executor):
     def submit(self, run: Run) -> None:
         """Begin to execute a claimed run in a child process; some 10 ms."""
         read, write = self._context.Pipe(duplex=False)
-        claimed = child.ClaimedRun(run.pk, run.schedule_id, run.claim_token, run.memory_limit_mb)
+        starts_processes = run.job in registry and registry.get(run.job).starts_processes
+        claimed = child.ClaimedRun(run.pk, run.schedule_id, run.claim_token, run.memory_limit_mb, starts_processes)
         log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  closed when the child has ended
         process = self._context.Process(
             target=child.main, args=(claimed, read, _Inherited(log.fileno())), name=f"run-{run.pk}", daemon=False

@@ -64,7 +64,8 @@ class Job:
     queries; `panel(run)` returns the HTML of its results on the run's page; `preload` names modules that the parent of
     all child processes imports once; `failed_only(run)` returns the parameters that would do again only what failed in
     a run, or None if there is nothing of that kind; `search(text, rows)` tells for each of many parameters whether a
-    person who types the text looks for it.
+    person who types the text looks for it; `starts_processes` says that its runs start processes of their own by a
+    forkserver of `multiprocessing`: these too then find `preload` imported.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Job:
     describe_all: Callable[[Sequence[dict[str, Any]]], list[str]] | None = None
     failed_only: Callable[[Run], dict[str, Any] | None] | None = None
     search: Callable[[str, Sequence[dict[str, Any]]], list[bool]] | None = None
+    starts_processes: bool = False
 
     def complete(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Return stored parameters with the defaults of those that are missing (the form grew since).
@@ -250,12 +252,26 @@ def job(
     describe_all: Callable[[Sequence[dict[str, Any]]], list[str]] | None = None,
     failed_only: Callable[[Run], dict[str, Any] | None] | None = None,
     search: Callable[[str, Sequence[dict[str, Any]]], list[bool]] | None = None,
+    starts_processes: bool = False,
 ) -> Callable[[F], F]:
     """Register the decorated function as a job; it is called as `function(context, **parameters)`."""
 
     def register(function: F) -> F:
         registry.add(
-            Job(name, label, function, form, describe, panel, executor, preload, describe_all, failed_only, search)
+            Job(
+                name,
+                label,
+                function,
+                form,
+                describe,
+                panel,
+                executor,
+                preload,
+                describe_all,
+                failed_only,
+                search,
+                starts_processes,
+            )
         )
         return function
 

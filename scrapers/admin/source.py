@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
+from django.forms import Field
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.formats import localize
@@ -42,6 +43,7 @@ from scrapers.admin.source_start import StartMixin
 from scrapers.kinds import registry as kinds
 from scrapers.models import Article, Source
 from scrapers.secrets import without_secrets
+from scrapers.source_settings import SETTINGS
 from scrapers.source_settings.fields import GROUPS
 
 LATEST = 10
@@ -81,7 +83,9 @@ class SourceAdmin(ColumnsMixin, PollMixin, StartMixin, PauseMixin, DeleteMixin, 
             {
                 "fields": (
                     ("pace", "interval_minutes"),
-                    ("active_from", "active_until", "active_zone"),
+                    "active_from",
+                    "active_until",
+                    "active_zone",
                     "heed_ttl",
                     "forbidden_is_busy",
                     "due",
@@ -131,6 +135,13 @@ class SourceAdmin(ColumnsMixin, PollMixin, StartMixin, PauseMixin, DeleteMixin, 
     def history_values(self, row: Source) -> dict[str, Any]:
         """Return the values that the history keeps, secrets masked."""
         return dict(stored_secrets.without_secrets(super().history_values(row)))
+
+    def history_parts(self, name: str, values: Mapping[str, Any]) -> Mapping[str, Field]:
+        """Return the options of a kind by the fields of its form, and the settings by theirs."""
+        if name == "settings":
+            return {setting.name: setting.field() for setting in SETTINGS.values()}
+        known = name == "options" and values.get("kind") in dict(kinds.choices())
+        return kinds.get(values["kind"]).form.base_fields if known else {}
 
     def edit_many_value(self, row: Source, name: str) -> Any:
         """Return what a field or a setting is for this source alone."""

@@ -51,9 +51,10 @@ class ColumnsMixin:
 
     @admin.display(description=_("Source"), ordering="name")
     def name_and_address(self, source: Source) -> SafeString:
-        """Return the name with the address under it."""
+        """Return the name with the address under it, without its scheme: there is little room."""
         name = format_html('<span class="newss-name">{}</span>', source.name)
-        return show.lines(name, format_html('<span class="scrapers-address">{}</span>', source.url))
+        short = source.url.partition("://")[2]
+        return show.lines(name, format_html('<span class="scrapers-address" title="{}">{}</span>', source.url, short))
 
     @admin.display(description=_("State"), ordering="consecutive_failures")
     def state(self, source: Source) -> SafeString:

@@ -83,6 +83,11 @@ class ArticleQuerySet(models.QuerySet["Article"]):
         """
         return super().update(**{"change": None, **values})
 
+    def note_change(self) -> int:
+        """Let those who copy on be told of these again: their sources changed, which are exported with them."""
+        # Those that have no number are told of anyway.
+        return self.exclude(change=None).update()
+
     @transaction.atomic
     def bulk_create(self, objs: Iterable[Article], *args: Any, **kwargs: Any) -> list[Article]:
         """Store articles, and what search finds them by."""

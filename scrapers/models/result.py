@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from scrapers.fetch.failures import FailureClass
 from scrapers.models.source import Source
@@ -167,12 +168,15 @@ class SourceResult(models.Model):
         """Return in words how it went: the error, or what became of the items."""
         if self.status == ResultStatus.FAILED:
             return self.error
-        words = [
-            f"{getattr(self, name)} {self._meta.get_field(name).verbose_name}"  # type: ignore[union-attr]
-            for name in ("seen", *self.COUNTERS)
-            if getattr(self, name)
-        ]
+        words = [self.counted(name) for name in ("seen", *self.COUNTERS) if getattr(self, name)]
         return f"{self.get_status_display()}" + (f" ({', '.join(words)})" if words else "")
+
+    def counted(self, name: str) -> str:
+        """Return a counter in words: "3 new"."""
+        number: int = getattr(self, name)
+        if name == "duplicate":
+            return ngettext("%d duplicate", "%d duplicates", number) % number
+        return f"{number} {self._meta.get_field(name).verbose_name}"  # type: ignore[union-attr]
 
     @property
     def look(self) -> ResultStatus:

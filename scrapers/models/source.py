@@ -83,7 +83,7 @@ class SourceQuerySet(models.QuerySet["Source"]):
         """Delete the sources; their articles stay, and those who copy on are told that these are no longer in them."""
         from scrapers.models.article import Article
 
-        Article.objects.seen_in_any(self).update()
+        Article.objects.seen_in_any(self).note_change()
         return super().delete()
 
     delete.alters_data = True  # type: ignore[attr-defined]
@@ -274,7 +274,7 @@ class Source(PolledSource):
         """Delete the source; its articles stay, and those who copy on are told that these are no longer in it."""
         from scrapers.models.article import Article
 
-        Article.objects.seen_in(self).update()
+        Article.objects.seen_in(self).note_change()
         return super().delete(*args, **kwargs)
 
     @property

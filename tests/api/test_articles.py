@@ -15,7 +15,8 @@ from django.test import Client
 
 from scrapers import following
 from scrapers.following import Cursor, changes
-from scrapers.ingest import store
+from scrapers.ingest import Entry, Outcome, look_up, store
+from scrapers.kinds import Item
 from scrapers.models import Article, Source
 from tests import factories
 from tests.scrapers.articles import draft, instant, make_source, stored
@@ -105,6 +106,20 @@ def test_changes_tell_of_new_changed_and_deleted_articles_once_each(get: Callabl
     assert get("articles/changes", since=later["next"]).json()["items"] == []
     store([replace(first, text="Another text.", refresh=keys["One"])])
     assert get("articles/changes", since=later["next"]).json()["items"] == [], "it was only looked at"
+
+
+def test_an_article_that_another_source_brings_too_has_changed(get: Callable[..., Any]) -> None:
+    one, two = make_source("One"), make_source("Two")
+    by_address, by_text = stored(one, "Address", url="http://127.0.0.1/a"), stored(one, "Text", "The same words.")
+    stored(one, "Left alone")
+    begin = get("articles/changes").json()
+    look_up(two.pk, [Entry.of(Item("1", by_address.url, "Address"))], "")
+    assert store([draft(two, by_text.title, by_text.text)]) == [Outcome.DUPLICATE]
+    later = get("articles/changes", since=begin["next"]).json()
+    assert {row["article"]["title"]: row["article"]["sources"] for row in later["items"]} == {
+        "Address": ["One", "Two"],
+        "Text": ["One", "Two"],
+    }
 
 
 def test_deleting_sources_is_a_change_of_their_articles(get: Callable[..., Any]) -> None:

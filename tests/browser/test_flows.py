@@ -152,6 +152,24 @@ def test_an_opml_file_becomes_sources(visit: Visit, tmp_path: Path) -> None:
     assert Source.objects.get().tags.get().name == "News"
 
 
+def test_a_source_is_discovered_tried_and_added(visit: Visit, site: SiteServer) -> None:
+    visitor = visit()
+    page = visitor.open("/admin/scrapers/source/")
+    page.locator("a[href$='/source/add/']").first.click()
+    page.fill("[name=url]", f"{site.feed_url('courier').rpartition('/')[0]}/")
+    page.get_by_role("button", name="Discover").click()
+    expect(page.locator("body")).to_contain_text("What can be collected there")
+    best = page.locator(".scrapers-found").filter(has_text="best").first
+    best.get_by_role("button", name="Try it").click()
+    expect(page.locator("body")).to_contain_text("Nothing was stored.")
+    assert not Source.objects.exists()
+    page.get_by_role("button", name="Add as a source").click()
+    page.wait_for_url(re.compile(r"/source/\d+/change/"))
+    source = Source.objects.get()
+    assert (source.url, source.kind) == (site.feed_url("courier"), "feed")
+    expect(page.locator("[name=name]")).to_have_value(source.name)
+
+
 def test_pages_can_be_used_without_javascript(browser: Browser, live_server: Any, transactional_db: None) -> None:
     factories.user(username="admin", password="secret", is_superuser=True)
     on = factories.schedule(name="Front pages", job="echo", parameters={"text": "hello"})

@@ -60,6 +60,7 @@ RARE = {
     "deletion of a schedule": "/admin/scheduling/schedule/{schedule}/delete/",
     "new inherited settings": "/admin/scrapers/settingslevel/add/",
     "new tag": "/admin/scheduling/tag/add/",
+    "import and export": "/admin/move/",
     "users": "/admin/auth/user/",
     "new user": "/admin/auth/user/add/",
     "user": "/admin/auth/user/{user}/change/",

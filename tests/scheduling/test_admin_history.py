@@ -10,7 +10,9 @@ from django.test import Client
 from django.urls import reverse
 
 from scheduling.admin.fields import SpanField
-from scheduling.models import Schedule, Tag
+from scheduling.admin.history import follows_of
+from scheduling.models import FollowUp, Schedule, Tag
+from scrapers.models import Source
 from tests import factories
 from tests.scheduling.test_admin_schedules import ADD, form_of
 
@@ -50,7 +52,9 @@ def test_an_earlier_version_is_restored_and_that_is_noted(admin_client: Client, 
     edited.refresh_from_db()
     assert (edited.name, edited.crontab, edited.parameters) == ("Morning", "30 6 * * 1-5", {"text": "hello"})
     assert edited.version > version
-    assert "<ins>Morning</ins>" in page(admin_client, edited)
+    shown = page(admin_client, edited)
+    assert "<ins>Morning</ins>" in shown
+    assert "Restored the version of" in shown
 
 
 def test_a_pause_is_no_part_of_a_version(admin_client: Client, edited: Schedule, admin_user: Any) -> None:
@@ -109,6 +113,67 @@ def test_tags_and_what_a_schedule_runs_after_are_part_of_its_history(admin_clien
     shown = page(admin_client, edited)
     assert "<del>–</del> → <ins>daily</ins>" in shown
     assert "<ins>Front pages (it succeeded or was partial)</ins>" in shown
+
+
+def test_a_restored_version_runs_after_what_it_ran_after_then(admin_client: Client, edited: Schedule) -> None:
+    front, science, gone = (factories.schedule(name=name) for name in ("Front pages", "Science", "Gone"))
+    FollowUp.objects.create(predecessor=front, successor=edited, on="any")
+    FollowUp.objects.create(predecessor=gone, successor=edited, on="success")
+    admin_client.post(edited.get_absolute_url(), form_of(name="Night"))
+    entry = LogEntry.objects.order_by("-pk")[0]
+    FollowUp.objects.all().delete()
+    FollowUp.objects.create(predecessor=science, successor=edited, on="failure")
+    gone.delete()
+    restore = reverse("admin:scheduling_schedule_restore", args=[edited.pk, entry.pk])
+    answer = admin_client.post(restore, follow=True).content.decode()
+    assert follows_of(edited) == [["Front pages", "any"]]
+    assert "It ran after “Gone”, which is gone" in answer
+    assert "Science" not in answer
+    assert "<del>Science (it failed)</del> → <ins>Front pages (it ended, however)</ins>" in page(admin_client, edited)
+
+
+def test_a_version_that_would_go_round_in_a_circle_is_not_restored(admin_client: Client, edited: Schedule) -> None:
+    other = factories.schedule(name="Front pages")
+    FollowUp.objects.create(predecessor=other, successor=edited)
+    admin_client.post(edited.get_absolute_url(), form_of(name="Night"))
+    entry = LogEntry.objects.order_by("-pk")[0]
+    FollowUp.objects.all().delete()
+    FollowUp.objects.create(predecessor=edited, successor=other)
+    restore = reverse("admin:scheduling_schedule_restore", args=[edited.pk, entry.pk])
+    assert "Not restored: This would go round in a circle" in admin_client.post(restore, follow=True).content.decode()
+    assert follows_of(edited) == []
+    assert FollowUp.objects.count() == 1
+
+
+def test_parameters_are_shown_in_the_words_of_their_form(
+    admin_client: Client, django_assert_max_num_queries: Any
+) -> None:
+    herald, courier = (
+        Source.objects.create(name=name, url=f"https://{name}.example/f") for name in ("Herald", "Courier")
+    )
+    values = {
+        "job": "run_all_scrapers",
+        "job_shown": "run_all_scrapers",
+        "parameter-query": "harbour",
+        "parameter-sources": [str(herald.pk)],
+    }
+    admin_client.post(ADD, form_of(**values))
+    schedule = Schedule.objects.get()
+    for query in ("river", "rain", "snow"):
+        for sources in ([str(herald.pk), str(courier.pk)], [str(courier.pk)]):
+            changed = {**values, "parameter-query": query, "parameter-sources": sources, "concurrency_policy": "queue"}
+            admin_client.post(schedule.get_absolute_url(), form_of(**changed))
+    courier_key = courier.pk
+    courier.delete()
+    with django_assert_max_num_queries(12):
+        shown = page(admin_client, schedule)
+    for words in (
+        "<dt>Query</dt><dd><del>harbour</del> → <ins>river</ins></dd>",
+        f"<dt>Sources</dt><dd><del>Herald</del> → <ins>Herald, #{courier_key}</ins></dd>",
+        "<ins>queue: the new one waits</ins>",
+    ):
+        assert words in shown
+    assert "{&quot;" not in shown
 
 
 def test_a_restored_version_has_its_tags_again(admin_client: Client, edited: Schedule) -> None:

@@ -151,6 +151,15 @@ def end(run: Run) -> None:
     Run.objects.filter(pk=run.pk).update(status=RunStatus.SUCCEEDED, finished_at=timezone.now())
 
 
+def test_a_look_that_finds_nothing_queued_is_one_short_question(instance: SchedulerInstance) -> None:
+    factories.run(status=RunStatus.SUCCEEDED, started_at=START, finished_at=START)
+    epoch = leader.Leadership.objects.get_or_create(pk=1)[0].epoch
+    with CaptureQueriesContext(connection) as asked:
+        assert runs.claim("processes", 10, instance, epoch, timezone.now()) == []
+    assert len(asked) == 1
+    assert asked[0]["sql"].count("SELECT") == 1, "no rule of what may start is asked about"
+
+
 def test_no_more_of_its_runs_than_at_once_are_started(hourly: Schedule, instance: SchedulerInstance) -> None:
     hourly.concurrency_policy = "allow"
     hourly.save()

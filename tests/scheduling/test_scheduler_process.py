@@ -133,6 +133,16 @@ def test_a_child_that_ignores_sigterm_is_dead_within_ten_seconds_and_its_own_chi
     assert run.status == RunStatus.CANCELLED
 
 
+def test_the_processes_that_a_run_starts_have_everything_imported_and_end_with_it(start_scheduler: Start) -> None:
+    scheduler = start_scheduler()
+    run, _ = Run.objects.start(job="nest", parameters={}, cause=Cause.MANUAL)
+    wait_until(lambda: Run.objects.executed().filter(pk=run.pk).exists(), what="the end of the run")
+    run.refresh_from_db()
+    assert run.outcome == "Imported."
+    scheduler.kill()
+    wait_until(lambda: not scheduler.survivors(), 10, "the end of all processes")
+
+
 def test_after_kill_9_no_child_is_left_and_the_next_scheduler_finds_the_run_lost(start_scheduler: Start) -> None:
     first = start_scheduler()
     schedule = factories.schedule(interval_seconds=1, job="sleep", parameters={"seconds": 600})

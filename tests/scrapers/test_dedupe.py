@@ -224,7 +224,7 @@ def test_listings_that_are_looked_up_together_find_what_each_finds_alone(django_
         alone = [look_up(listed.source_id, listed.entries, listed.scope) for listed in asked]
         links = set(ArticleSource.objects.values_list("source", "article"))
         transaction.set_rollback(True)
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         assert look_up_all(asked) == alone
     assert set(ArticleSource.objects.values_list("source", "article")) == links
     assert [status.outcome for status in alone[0]][:2] == [Outcome.KNOWN] * 2

@@ -10,9 +10,10 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from scheduling.jobs import RunContext, registry
-from scheduling.models import Cause, Schedule, Tag
+from scheduling.models import Cause, Run, Schedule, Tag
 from scrapers.jobs import to_poll
 from scrapers.models import ResultStatus, Source, SourceResult
 from scrapers.polling import Pace
@@ -203,4 +204,49 @@ def test_the_retry_of_a_scheduled_run_asks_again_what_failed_and_nobody_sooner_t
     assert polled(Cause.RETRY, scheduled_for=at) == {"failed", "cut off", "due"}
     assert polled(Cause.SCHEDULE, scheduled_for=at) == {"due"}
     everything = {"failed", "cut off", "read", "due"}
-    assert polled(Cause.RETRY) == polled(Cause.MANUAL) == polled(Cause.RECOVERY, scheduled_for=at) == everything
+    assert polled(Cause.RETRY) == polled(Cause.MANUAL) == everything
+
+
+@pytest.mark.django_db
+def test_a_run_in_place_of_lost_ones_asks_nothing_again_that_they_had_read(sources: list[Source]) -> None:
+    first, second, third, fourth = (source.pk for source in sources[:4])
+    schedule = factories.schedule(job=NAME)
+    at = timezone.now()
+
+    def run(source: int, status: str, **values: Any) -> Run:
+        lost = factories.run(job=NAME, schedule=schedule, **values)
+        why = {"failure_class": "timeout", "error": "x"} if status == "failed" else {}
+        SourceResult.objects.create(run=lost, source_id=source, source_name=str(source), status=status, **why)
+        return lost
+
+    other = run(third, "ok", cause=Cause.MANUAL)
+    lost = run(first, "ok", cause=Cause.SCHEDULE, parent=other, scheduled_for=at)
+    again = run(second, "not_modified", cause=Cause.RECOVERY, parent=lost, scheduled_for=at, attempt=2)
+    SourceResult.objects.create(
+        run=again, source_id=fourth, source_name="x", status="failed", failure_class="timeout", error="x"
+    )
+    last = factories.running(
+        job=NAME, schedule=schedule, scheduled_for=at, cause=Cause.RECOVERY, parent=again, attempt=3
+    )
+    polled = {source.pk for source in to_poll(RunContext(last), sources)}
+    assert polled == {source.pk for source in sources} - {first, second}
+
+    assert to_poll(RunContext(last), sources[:2]) == []
+    Source.objects.exclude(pk__in=[first, second]).delete()
+    result = registry.get(NAME).function(RunContext(last))
+    assert result is not None
+    assert not result.nothing_due and "Nothing left to do" in result.outcome
+
+
+@pytest.mark.parametrize(
+    ("language", "counts", "words"),
+    [
+        ("en", {"seen": 1, "duplicate": 1}, "ok (1 found, 1 duplicate)"),
+        ("en", {"seen": 3, "new": 1, "duplicate": 2}, "ok (3 found, 1 new, 2 duplicates)"),
+        ("de", {"seen": 1, "duplicate": 1}, "ok (1 gefunden, 1 Dublette)"),
+        ("de", {"seen": 2, "duplicate": 2}, "ok (2 gefunden, 2 Dubletten)"),
+    ],
+)
+def test_a_result_counts_in_words(language: str, counts: dict[str, int], words: str) -> None:
+    with override(language):
+        assert SourceResult(status=ResultStatus.OK, **counts).sentence() == words

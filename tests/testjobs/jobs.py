@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
+import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 from django import forms
 
@@ -104,3 +107,14 @@ def stubborn(context: RunContext) -> JobResult:
 @job("idle", label="Idle")
 def idle(context: RunContext) -> JobResult:
     return JobResult("Nothing due.", nothing_due=True)
+
+
+@job("nest", label="Nest", starts_processes=True)
+def nest(context: RunContext) -> JobResult:
+    """Start a process, and tell whether everything was imported there."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("forkserver")) as pool:
+        return JobResult("Imported." if pool.submit(_has_all_imported).result() else "Begun afresh.")
+
+
+def _has_all_imported() -> bool:
+    return "scheduling.preload" in sys.modules
