@@ -185,7 +185,8 @@ def _named(job: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     for name, field in fields.items():
         if found.get(name) and isinstance(field, forms.ModelMultipleChoiceField) and field.queryset is not None:
             rows = field.queryset.in_bulk(found[name])
-            found[name] = [getattr(rows[key], "name", key) for key in found[name] if key in rows]
+            # In an order that is the same wherever the rows have other numbers.
+            found[name] = sorted((getattr(rows[key], "name", key) for key in found[name] if key in rows), key=str)
     return found
 
 

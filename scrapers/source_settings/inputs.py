@@ -168,7 +168,8 @@ class ProxyField(forms.CharField):
         if not text or text.startswith("enc:"):
             return text
         if MASK in text:
-            if text != masked_proxy(self.stored):
+            # A form shows the address with a mask in it; a file holds the mask alone.
+            if text != masked_proxy(self.stored) and not (text == MASK and self.stored.startswith("enc:")):
                 raise ValidationError(_t("Type the password anew; the mask stands for nothing here."))
             return self.stored
         if text.startswith("env:"):

@@ -19,6 +19,7 @@ from tests.scrapers.articles import make_source, stored
 
 pytestmark = pytest.mark.django_db
 HEADERS = "Authorization: Bearer opensesame"
+PROXY = "http://me:opensesame@proxy.example:3128"
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def installation() -> None:
     daily, odd = Tag.objects.create(name="daily"), Tag.objects.create(name="42")
     SettingsLevel.objects.create(values=clean_settings({"max_age_days": "30"}))
     SettingsLevel.objects.create(tag=daily, position=3, values=clean_settings({"encoding": "latin-1"}))
-    settings = clean_settings({"headers": HEADERS, "exclude": "sport"})
+    settings = clean_settings({"headers": HEADERS, "proxy": PROXY, "exclude": "sport"})
     courier = make_source("The “Courier”", settings=settings)
     courier.tags.add(daily, odd)
     polling = {"pace": "interval", "interval_minutes": 90, "heed_ttl": False, "forbidden_is_busy": True}
@@ -72,8 +73,8 @@ def test_everything_arrives_as_it_was(form: str, installation: None) -> None:
     assert fates(lines) == {Fate.NEW} and len(lines) == 8
     again = dump()
     # What is secret stays at home.
-    masked = next(source for source in data["sources"] if source.get("tags"))["settings"].pop("headers")
-    assert MASK in str(masked)
+    settings = next(source for source in data["sources"] if source.get("tags"))["settings"]
+    assert MASK in str(settings.pop("headers")) and settings.pop("proxy") == MASK
     assert again == data
     schedule = Schedule.objects.get(name="Morning")
     assert schedule.parameters["sources"] == [Source.objects.get(name="The “Courier”").pk]
@@ -82,6 +83,12 @@ def test_everything_arrives_as_it_was(form: str, installation: None) -> None:
     assert schedule.start_at == datetime(2026, 11, 1, 12, tzinfo=UTC)
     upland = Source.objects.get(name="Upland")
     assert (upland.pace, upland.interval_minutes, upland.active_until) == ("interval", 90, time(22, 30))
+
+
+def test_what_a_schedule_names_stands_in_the_order_of_names_whatever_their_numbers_are() -> None:
+    last, first = make_source("B"), make_source("A")
+    factories.schedule(name="All", job="run_all_scrapers", parameters={"sources": [last.pk, first.pk]})
+    assert dump()["schedules"][0]["parameters"]["sources"] == ["A", "B"]
 
 
 def test_a_file_holds_every_field_that_a_person_sets_of_a_source(installation: None) -> None:
@@ -99,7 +106,7 @@ def test_an_import_into_the_same_installation_changes_nothing_and_keeps_its_secr
     assert fates(load(from_text(to_text(dump(), "yaml")))) == {Fate.SAME}
     assert list(Source.objects.order_by("pk").values()) == before
     assert list(Schedule.objects.order_by("pk").values_list("version", flat=True)) == versions
-    assert len(encrypted_in(Source.objects.get(name="The “Courier”").settings)) == 1
+    assert len(encrypted_in(Source.objects.get(name="The “Courier”").settings)) == 2
 
 
 def test_no_file_holds_a_secret_and_who_imports_is_told_what_to_type(installation: None) -> None:
@@ -107,7 +114,7 @@ def test_no_file_holds_a_secret_and_who_imports_is_told_what_to_type(installatio
     assert "opensesame" not in text and "enc:" not in text
     wipe()
     told = [line.todo for line in load(from_text(text)) if line.todo]
-    assert told == ["Secrets to be typed: headers."]
+    assert told == ["Secrets to be typed: headers, proxy."]
     assert Source.objects.get(name="The “Courier”").settings["exclude"] == ["sport"]
 
 
