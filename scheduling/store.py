@@ -111,13 +111,18 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
 
     def remember(self, schedules: Iterable[Schedule]) -> None:
         """Keep freshly read schedules, so that a fire need not read them again."""
+        # Of thousands, many have the same trigger; to make it anew for each takes long at a start.
+        made: dict[tuple[Any, ...] | None, ScheduleTrigger | None] = {}
         for schedule in schedules:
             self._cache.pop(schedule.pk, None)
+            key = schedule.trigger_key()
             try:
-                trigger = schedule.trigger()
+                trigger = made[key] if key in made else schedule.trigger()
             except Exception as error:
                 logger.warning("Schedule %s is broken: %s", schedule.pk, error)
                 continue
+            if key is not None:
+                made[key] = trigger
             if trigger is not None:
                 self._cache[schedule.pk] = Known(schedule, self._triggers.setdefault(trigger, trigger))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from zoneinfo import available_timezones
 
@@ -106,6 +107,16 @@ class Timed(models.Model):
         """
         return self.trigger_fields().trigger()
 
+    def trigger_key(self) -> tuple[Any, ...] | None:
+        """Return a value that only rows with the same trigger share; None where it takes a closer look to tell."""
+        values = self.__dict__
+        if values["parts"] or values["blackout_times"] or values["blackout_dates"]:
+            return None
+        # Only intervals are counted from the creation, and only where no start is given.
+        is_counted = values["trigger_kind"] == TriggerKind.INTERVAL and values["start_at"] is None
+        created = values["created_at"] if is_counted else None
+        return (created, *_KEY(values))
+
     def words(self) -> str:
         """Return the trigger in words, e.g. "At 06:30 on Monday through Friday, Europe/Berlin"."""
         words = self.trigger_fields().words()
@@ -166,3 +177,6 @@ class Timed(models.Model):
     def delay(self, due: datetime) -> timedelta:
         """Return the jitter of one due time."""
         return delay(self.pk, due, self.jitter_seconds)
+
+
+_KEY = itemgetter("trigger_kind", "timezone", "start_at", "end_at", *PLAIN_NAMES)

@@ -508,3 +508,34 @@ def test_due_times_of_a_combination_are_those_of_the_schedule_s_zone() -> None:
         "2026-05-04T06:00:00+02:00",
         "2026-05-06T06:00:00+02:00",
     ]
+
+
+def test_only_rows_with_the_same_trigger_share_a_key() -> None:
+    started, later = CREATED + timedelta(days=1), CREATED + timedelta(days=2)
+    kinds: list[dict[str, Any]] = [
+        {"trigger_kind": "interval", "interval_seconds": 60},
+        {"trigger_kind": "crontab", "crontab": "0 6 * * *"},
+        {"trigger_kind": "date", "run_at": started},
+        CALENDAR,
+    ]
+    changes: list[dict[str, Any]] = [
+        {},
+        {"interval_seconds": 90},
+        {"crontab": "0 7 * * *"},
+        {"run_at": later},
+        {"calendar_count": 5},
+        {"calendar_at": time(7)},
+        {"start_at": started},
+        {"end_at": later},
+        {"timezone": "UTC"},
+        {"created_at": later},
+    ]
+    rows = [make(**{**kind, **change}) for kind in kinds for change in changes]
+    for one in rows:
+        for other in rows:
+            if one.trigger_key() == other.trigger_key():
+                assert one.trigger() == other.trigger()
+    # Many do share one: when they were made matters to intervals only.
+    assert make(**kinds[1]).trigger_key() == make(**kinds[1], created_at=later).trigger_key()
+    assert make(**kinds[0]).trigger_key() != make(**kinds[0], created_at=later).trigger_key()
+    assert make(**kinds[0], blackout_dates=["2026-12-24"]).trigger_key() is None
