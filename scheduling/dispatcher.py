@@ -33,6 +33,11 @@ WARMING_SECONDS = 0.1
 """Seconds until it looks again while an executor is about to be ready."""
 CROWDED_SECONDS = 0.5
 """Seconds by which what can wait is put off at most while an executor is crowded."""
+CALM_SECONDS = 0.05
+"""Seconds for which the ends of runs bring on no other look after one that found nothing to start: those of a burst
+come by the hundred."""
+UNHELD_SECONDS = 5.0
+"""Seconds after which a run that is no longer this process's is stopped; one that has just ended may take a moment."""
 RECOVERY_SECONDS = 5.0
 """Seconds between two looks for runs whose process has died."""
 
@@ -52,8 +57,10 @@ class Dispatcher(threading.Thread):
         self._run_ended = ended
         self._recovered = 0.0
         self._full_at = 0.0
-        self._unheld: set[int] = set()
+        self._unheld: dict[int, float] = {}
         self._bell = threading.Event()
+        self._rung = threading.Event()
+        self._calm_until = 0.0
         self._epoch: int | None = None
         self._ended = False
 
@@ -70,10 +77,11 @@ class Dispatcher(threading.Thread):
     def ring(self) -> None:
         """Look now, at everything: something has changed in the database."""
         self._full_at = min(self._full_at, time.monotonic())
+        self._rung.set()
         self._bell.set()
 
     def place_is_free(self) -> None:
-        """Look now, for what may start: a run has ended."""
+        """Look soon, for what may start: a run has ended."""
         self._bell.set()
 
     def stop(self) -> None:
@@ -87,8 +95,10 @@ class Dispatcher(threading.Thread):
         """Look whenever rung, at a waiting run's time, and each second; survive a database that is away."""
         wait = 0.0
         while not self._ended:
-            self._bell.wait(wait)
+            if self._bell.wait(wait) and (calm := self._calm_until - time.monotonic()) > 0:
+                self._rung.wait(calm)
             self._bell.clear()
+            self._rung.clear()
             wait = LONGEST_WAIT_SECONDS
             try:
                 wait = self._look(timezone.now())
@@ -117,6 +127,7 @@ class Dispatcher(threading.Thread):
         if epoch is None:
             return LONGEST_WAIT_SECONDS
         self._recover()
+        self._calm_until = time.monotonic() + CALM_SECONDS
         for executor in self._executors:
             if executor in crowded and not in_full:
                 continue
@@ -126,6 +137,8 @@ class Dispatcher(threading.Thread):
             room = executor.room()
             claimed = runs.claim(executor.alias, room, self._instance, epoch, now)
             executor.has_backlog = len(claimed) >= room
+            if claimed:
+                self._calm_until = 0.0
             for run in claimed:
                 self._submit(executor, run)
             if in_full and not executor.free() and not executor.room():
@@ -165,7 +178,7 @@ class Dispatcher(threading.Thread):
 
         1. Runs that say this process executes them while no executor has them are ended (the database was away).
         2. Runs that an executor has while the row says otherwise are stopped (this process slept, and was taken for
-           dead). A run that has just ended is among these for an instant, so only what is so at two looks counts.
+           dead). A run that has just ended is among these until its process is gone, so only what stays so counts.
 
         What a fire has claimed and not handed over yet is neither: while one is under way, nothing is concluded.
         """
@@ -182,8 +195,9 @@ class Dispatcher(threading.Thread):
             sentence = _("Its process ended while the database could not be reached.")
             if ended := runs.end_dead(run, Outcome(RunStatus.FAILED, sentence)):
                 self._run_ended(run.pk, ended)
-        unheld = held.keys() - rows
-        for run_id in unheld & self._unheld:
-            logger.warning("Run %s is no longer this process's; it is stopped.", run_id)
-            held[run_id].cancel(run_id)
-        self._unheld = unheld
+        at = time.monotonic()
+        self._unheld = {run_id: self._unheld.get(run_id, at) for run_id in held.keys() - rows}
+        for run_id, since in self._unheld.items():
+            if at - since >= UNHELD_SECONDS:
+                logger.warning("Run %s is no longer this process's; it is stopped.", run_id)
+                held[run_id].cancel(run_id)
