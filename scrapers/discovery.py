@@ -19,7 +19,7 @@ from scrapers.database import DatabaseThread
 from scrapers.extract.addresses import normalise, to_wire
 from scrapers.fetch.answers import Answer
 from scrapers.fetch.client import Fetcher
-from scrapers.fetch.failures import CollectError
+from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.guesses import Guess, absolute, read_answer, read_page_links
 from scrapers.models import Host, Source
 from scrapers.opml import NAME_LENGTH, free_name
@@ -75,6 +75,10 @@ class Discovery:
     notes: tuple[str, ...] = ()
 
 
+#: What a server says, or does not, that speaks http alone.
+_NO_HTTPS = frozenset({FailureClass.TLS, FailureClass.REFUSED, FailureClass.CONNECTION, FailureClass.TIMEOUT})
+
+
 @dataclass(frozen=True)
 class _Lead:
     """An address that may be worth a look: how it was found, and how much that promises (lower is more)."""
@@ -87,15 +91,28 @@ class _Lead:
 def discover(address: str, seconds: float = SECONDS) -> Discovery:
     """Return what can be collected from an address or the site that it belongs to; takes at most `seconds`.
 
-    What a person put in braces as secret is in braces in what is found, too. Raises `CollectError` if the address
-    itself cannot be had and nothing else of the site can.
+    What a person put in braces as secret is in braces in what is found, too. Where no scheme was typed and https cannot
+    be had, http is tried. Raises `CollectError` if the address itself cannot be had and nothing else of the site can.
     """
-    url, secrets = unmarked(with_scheme(address))
+    try:
+        return _discover(with_scheme(address), seconds)
+    except CollectError as error:
+        if "://" in address or error.failure not in _NO_HTTPS:
+            raise
+        try:
+            found = _discover(f"http://{address.strip()}", seconds)
+        except CollectError:
+            raise error from None
+        return replace(found, notes=(_t("By http, since https cannot be had: %s") % error.sentence, *found.notes))
+
+
+def _discover(address: str, seconds: float) -> Discovery:
+    url, secrets = unmarked(address)
     found = asyncio.run(_Search(url).run(seconds))
     if not secrets:
         return found
     marked = [replace(candidate, url=_marked(candidate.url, secrets)) for candidate in found.candidates]
-    return replace(found, url=with_scheme(address), candidates=tuple(marked))
+    return replace(found, url=address, candidates=tuple(marked))
 
 
 def _marked(url: str, secrets: Iterable[str]) -> str:

@@ -66,5 +66,5 @@ def without_masks(values: Mapping[str, Any], stored: Mapping[str, Any]) -> tuple
 
 def to_be_typed(names: Iterable[str]) -> str:
     """Return the sentence that tells a person which secrets did not come along, or nothing."""
-    found = ", ".join(names)
+    found = ", ".join(sorted(names))
     return _("Secrets to be typed: %s.") % found if found else ""

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from django.utils.translation import gettext as _t
+from django.utils.translation import ngettext
 
 from scrapers import ingest
 from scrapers.fetch.answers import Tally
@@ -55,8 +56,13 @@ class Progress:
             return None
         failure, count = Counter(error.failure for error in self.failures).most_common(1)[0]
         first = next(error for error in self.failures if error.failure == failure)
-        sentence = _t("None of its %(count)s articles could be fetched; %(share)s of them: %(why)s")
-        values = {"count": self.counts.total(), "share": count, "why": first.sentence}
+        total = self.counts.total()
+        sentence = ngettext(
+            "Its only article could not be fetched: %(why)s",
+            "None of its %(count)s articles could be fetched; %(share)s of them: %(why)s",
+            total,
+        )
+        values = {"count": total, "share": count, "why": first.sentence}
         return CollectError(failure, sentence % values, http_status=self.http_status)
 
 

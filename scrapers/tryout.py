@@ -41,13 +41,18 @@ VALUES_SHOWN = 20
 class Rehearsal(Storage):
     """Takes the place of the database: every item is new, and articles are kept in memory.
 
-    `most` is how many items are looked at; `on_draft` is called with each article.
+    `most` is how many items are looked at; `on_draft` is called with each article, and where it returns False, `stop`.
     """
 
     def __init__(
-        self, database: DatabaseThread, most: int | None = None, on_draft: Callable[[Draft], None] | None = None
+        self,
+        database: DatabaseThread,
+        stop: Callable[[], None],
+        most: int | None = None,
+        on_draft: Callable[[Draft], bool] | None = None,
     ) -> None:
         super().__init__(database)
+        self._stop = stop
         self._most = most
         self._on_draft = on_draft
         self._seen: set[str] = set()
@@ -77,8 +82,8 @@ class Rehearsal(Storage):
     async def store(self, draft: Draft) -> Outcome:
         """Keep an article in memory."""
         self._drafts.append(draft)
-        if self._on_draft:
-            self._on_draft(draft)
+        if self._on_draft and not self._on_draft(draft):
+            self._stop()
         return Outcome.NEW
 
     async def pass_over(self, source: Source, entries: Iterable[Entry], scope: str = "") -> None:
@@ -167,20 +172,20 @@ def rehearse(
     limit: int | None = None,
     most: int | None = ARTICLES,
     seconds: float | None = SECONDS,
-    on_draft: Callable[[Draft], None] | None = None,
+    on_draft: Callable[[Draft], bool] | None = None,
     on_progress: Callable[[str], None] | None = None,
 ) -> Trial:
     """Collect from a source, saved or not, and store nothing.
 
-    At most `most` items are looked at and `limit` articles kept; after `seconds` it ends with what it has. Raises
-    `query.QueryError`.
+    At most `most` items are looked at and `limit` articles kept; after `seconds`, or when `on_draft` returns False, it
+    ends with what it has. Raises `query.QueryError`.
     """
     parsed = queries.parse(query)
     context = RehearsalContext(query, on_progress)
     rehearsals: list[Rehearsal] = []
 
     def storage(database: DatabaseThread) -> Rehearsal:
-        rehearsals.append(Rehearsal(database, most, on_draft))
+        rehearsals.append(Rehearsal(database, context.request_cancel, most, on_draft))
         return rehearsals[-1]
 
     collection = Collection(context, [_as_new(source)], parsed, limit, storage)

@@ -64,9 +64,9 @@ class AddressForm(forms.Form):
     )
 
     def clean_url(self) -> str:
-        """Return the full address."""
-        url = with_scheme(self.cleaned_data["url"])
-        validate_source_url(url)
+        """Return the address as it was typed; without a scheme, Discover chooses one."""
+        url = str(self.cleaned_data["url"]).strip()
+        validate_source_url(with_scheme(url))
         return url
 
 

@@ -268,3 +268,25 @@ class TestDiscovering:
         source.full_clean()
         source.save()
         assert source.name == "Courier (127.0.0.1)" and source.kind == "feed"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.anydb
+def test_where_no_scheme_is_typed_and_there_is_no_https_http_is_tried(serve: Any) -> None:
+    server = serve("127.0.0.41")
+    server.answer("/", rss("Courier", "1", base=server.url()), Content_Type="application/rss+xml")
+    typed = f"127.0.0.41:{server.port}"
+    found = discover(typed)
+    assert [candidate.url for candidate in found.candidates] == [server.url()]
+    assert found.url == f"http://{typed}" and "since https cannot be had" in found.notes[0]
+    with pytest.raises(CollectError) as error:
+        discover(f"https://{typed}")
+    assert error.value.failure is FailureClass.TLS
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.anydb
+def test_where_neither_can_be_had_what_https_said_is_told() -> None:
+    with pytest.raises(CollectError, match="refused") as error:
+        discover("127.0.0.41:9")
+    assert error.value.failure is FailureClass.REFUSED

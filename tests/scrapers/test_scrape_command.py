@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import datetime
 from io import StringIO
 from typing import Any
@@ -91,3 +94,31 @@ def test_a_scheduler_leaves_the_run_of_a_command_alone(site: SiteServer) -> None
 
     run = run_here("run_all_scrapers", {"limit": 2}, look_like_a_scheduler)
     assert run is not None and run.status == RunStatus.SUCCEEDED and lost == []
+
+
+class Head(StringIO):
+    """A reader that goes away after the first line, as `head -1` does."""
+
+    def write(self, text: str) -> int:
+        if "\n" in self.getvalue():
+            raise BrokenPipeError
+        return super().write(text)
+
+
+def test_when_nobody_reads_any_more_it_ends_and_blames_no_article(site: SiteServer) -> None:
+    said = StringIO()
+    with pytest.raises(BrokenPipeError):
+        call_command("scrape", site.feed_url("courier"), "--dry-run", "--json", stdout=Head(), stderr=said)
+    assert "nternal error" not in said.getvalue()
+
+
+def test_a_command_whose_reader_is_gone_ends_without_a_word() -> None:
+    gone, end = os.pipe()
+    os.close(gone)
+    try:
+        done = subprocess.run(
+            [sys.executable, "manage.py", "help"], stdout=end, stderr=subprocess.PIPE, text=True, check=False
+        )
+    finally:
+        os.close(end)
+    assert (done.returncode, done.stderr) == (141, "")

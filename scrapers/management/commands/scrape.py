@@ -6,12 +6,14 @@ import json
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable
+from contextlib import closing
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
@@ -20,6 +22,7 @@ from scheduling.models import Run, RunStatus
 from scrapers.discovery import discover, with_scheme
 from scrapers.drafts import Draft
 from scrapers.fetch.failures import CollectError
+from scrapers.kinds import registry
 from scrapers.models import Article, Source
 from scrapers.models.source import validate_source_url
 from scrapers.polled_by import JOB
@@ -58,7 +61,7 @@ class Command(BaseCommand):
         console = Console(file=sys.stderr)
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-            task = bar.add_task(f"Looking at {target}", total=None)
+            task = bar.add_task(_("Looking at %s") % target, total=None)
             try:
                 source = self._source(target)
                 bar.update(task, description=source.name, total=limit)
@@ -91,43 +94,57 @@ class Command(BaseCommand):
             raise CommandError(" ".join([sentence, *discovery.notes[:1]]))
         best = usable[0]
         url, _tokens = without_tokens(best.url)
-        self.stderr.write(f"{url}: {best.guess.kind}, {best.guess.count} items ({best.found_by})")
+        count = ngettext("%d item", "%d items", best.guess.count) % best.guess.count
+        kind = dict(registry.choices()).get(best.guess.kind, best.guess.kind)
+        self.stderr.write(f"{url}: {kind}, {count} ({best.found_by})")
         return Source.objects.filter(url=url).first() or best.source()
 
     def _rehearse(self, source: Source, query: str, limit: int | None, bar: Progress, task: TaskID) -> str:
         """Print each article as it comes; return how it went."""
 
-        def show(draft: Draft) -> None:
-            self._print([Article(url=draft.url, **draft.fields())], source)
+        closed: list[BrokenPipeError] = []
+
+        def show(draft: Draft) -> bool:
+            try:
+                self._print([Article(url=draft.url, **draft.fields())], source)
+            except BrokenPipeError as error:
+                # Whoever reads has enough (head, say): nothing more is fetched.
+                closed.append(error)
             bar.advance(task)
+            return not closed
 
         def say(line: str) -> None:
             bar.console.print(line, markup=False, highlight=False)
 
         trial = rehearse(source, query=query, limit=limit, most=None, seconds=None, on_draft=show, on_progress=say)
+        if closed:
+            raise closed[0]
         if trial.failed:
             raise CommandError(trial.result.sentence())
-        return f"{source.name}: {trial.result.sentence()}. Nothing was stored."
+        values = {"source": source.name, "how": trial.result.sentence()}
+        return _("%(source)s: %(how)s. Nothing was stored.") % values
 
     def _store(self, source: Source, query: str, limit: int | None, bar: Progress, task: TaskID) -> str:
         """Collect by a run in this process, then print its articles; return how it went."""
         if source._state.adding:
             source.full_clean()
             source.save()
-            self.stderr.write(f"The source “{source.name}” is new.")
+            self.stderr.write(_("The source “%s” is new.") % source.name)
         elif not source.enabled:
             raise CommandError(_("The source “%s” is off; --dry-run shows what it would bring.") % source.name)
 
         def look(run: Run) -> None:
             new, found = run.summary.get("new", 0), run.summary.get("found", 0)
-            bar.update(task, description=f"{source.name}: {found} found, {new} new", completed=new)
+            values = {"source": source.name, "found": found, "new": new}
+            bar.update(task, description=_("%(source)s: %(found)s found, %(new)s new") % values, completed=new)
 
         run = run_here(JOB, {"sources": [source.pk], "query": query, "limit": limit}, look)
         if run is None:
             raise CommandError(_("The run was taken away from this process; see its page in the admin."))
         began = run.started_at or run.queued_at
         found = Article.objects.filter(Q(first_run=run) | Q(sources=source, updated_at__gte=began)).distinct()
-        self._print(found.order_by("pk").iterator(chunk_size=200), source)
+        with closing(found.order_by("pk").iterator(chunk_size=200)) as articles:
+            self._print(articles, source)
         if run.status not in RunStatus.good():
             raise CommandError(run.outcome or str(run.get_status_display()))
         return run.outcome
@@ -137,7 +154,7 @@ class Command(BaseCommand):
             if self._as_json:
                 self.stdout.write(json.dumps(as_object(article, source), ensure_ascii=False))
             else:
-                when = f"{article.published_local:%Y-%m-%d %H:%M}" if article.published_local else "no date"
+                when = f"{article.published_local:%Y-%m-%d %H:%M}" if article.published_local else _("no date")
                 self.stdout.write(f"{when}  {article.title}\n                  {article.url}")
         self.stdout.flush()
 
