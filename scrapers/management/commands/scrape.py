@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from contextlib import closing
-from typing import Any
+from typing import Any, cast
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
@@ -143,7 +143,8 @@ class Command(BaseCommand):
             raise CommandError(_("The run was taken away from this process; see its page in the admin."))
         began = run.started_at or run.queued_at
         found = Article.objects.filter(Q(first_run=run) | Q(sources=source, updated_at__gte=began)).distinct()
-        with closing(found.order_by("pk").iterator(chunk_size=200)) as articles:
+        articles = cast(Generator[Article, None, None], found.order_by("pk").iterator(chunk_size=200))
+        with closing(articles):
             self._print(articles, source)
         if run.status not in RunStatus.good():
             raise CommandError(run.outcome or str(run.get_status_display()))
