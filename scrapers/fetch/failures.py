@@ -204,7 +204,9 @@ def classify(error: BaseException, host: str) -> CollectError:
         return error
     failure = _failure_class(error)
     by_proxy = isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError)
-    if by_proxy and failure is not FailureClass.ADDRESS_REFUSED:
+    if by_proxy and failure is FailureClass.ADDRESS_REFUSED:
+        host = _t("The proxy of %s") % host
+    elif by_proxy:
         sentence = _t("The proxy does not lead to %(host)s: %(detail)s")
         return CollectError(failure, sentence % {"host": host, "detail": _detail(error)})
     sentences = {

@@ -49,7 +49,7 @@ ERRORS: list[tuple[BaseException, FailureClass, str]] = [
     (
         aiohttp.ClientProxyConnectionError(KEY, AddressRefused("10.0.0.1")),
         FailureClass.ADDRESS_REFUSED,
-        "NEWSS_ALLOW_NETWORKS",
+        "The proxy of h.example has the address 10.0.0.1",
     ),
     (aiohttp.ClientHttpProxyError(REQUEST, (), message="Login needed"), FailureClass.BAD_ANSWER, "The proxy does not"),
     (ZeroDivisionError("oops"), FailureClass.INTERNAL, "oops"),
