@@ -97,6 +97,10 @@ INSERT INTO scheduling_schedulestate AS state (schedule_id, fired, failures_in_r
 SELECT CAST(key AS INTEGER), value, 0 FROM json_each(%s) WHERE true
 ON CONFLICT (schedule_id) DO UPDATE SET fired = state.fired + excluded.fired
 """
+TAKE_NOTES = """
+DELETE FROM scheduling_schedulechange WHERE id IN (SELECT id FROM scheduling_schedulechange {lock})
+RETURNING schedule_id, at
+"""
 
 # The claim is compared with the row: whoever lost it writes nothing. On SQLite the plus keeps the rows from being found
 # by their status: of thousands that run, each would be compared with each of those that end.
@@ -224,6 +228,14 @@ def write_executions(rows: Sequence[Sequence[Any]]) -> None:
             EXECUTIONS_POSTGRESQL if connection.vendor == "postgresql" else EXECUTIONS_SQLITE,
             [json.dumps([[job_id, as_text(moment), *rest] for job_id, moment, *rest in rows])],
         )
+
+
+def take_notes() -> list[tuple[int, datetime]]:
+    """Delete the notes of changes that no other transaction is about to delete; return (schedule id, when) of each."""
+    lock = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE_NOTES.format(lock=lock))
+        return [(schedule_id, as_utc(at)) for schedule_id, at in cursor.fetchall()]
 
 
 def listed(keys: Iterable[int]) -> RawSQL:

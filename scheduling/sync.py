@@ -23,7 +23,7 @@ from scheduling.jobs import registry
 from scheduling.models import Cause, Run, RunStatus, Schedule, ScheduleChange
 from scheduling.models.schedule import JOB_ID_PREFIX
 from scheduling.policies import NewRun
-from scheduling.statements import CHUNK, listed
+from scheduling.statements import CHUNK, listed, take_notes
 from scheduling.store import JobRow, ScheduleJobStore
 from scheduling.triggers import DueTimes, ScheduleTrigger
 
@@ -81,10 +81,10 @@ class Sync:
 
     def _take_notes(self) -> dict[int, datetime]:
         """Delete the notes that are visible; return for each schedule when it was last changed."""
-        notes = list(ScheduleChange.objects.select_for_update(skip_locked=True).order_by("id"))
-        for start in range(0, len(notes), CHUNK):
-            ScheduleChange.objects.filter(pk__in=[note.pk for note in notes[start : start + CHUNK]]).delete()
-        return {note.schedule_id: note.at for note in notes}
+        changed_at: dict[int, datetime] = {}
+        for schedule_id, at in take_notes():
+            changed_at[schedule_id] = max(at, changed_at.get(schedule_id, at))
+        return changed_at
 
     def _remove(self, job_ids: list[str]) -> int:
         for start in range(0, len(job_ids), CHUNK):
