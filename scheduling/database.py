@@ -1,11 +1,92 @@
-"""A database that is away: what to catch, and how to tell it in a line."""
+"""The database itself: what to catch when it is away and how to tell it in a line, what it can do, and what it is not
+fit for as it is set up."""
 
-from django.db import Error
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+from django.conf import settings
+from django.db import Error, connection
+from django.utils.translation import gettext as _
 
 DatabaseAway = Error
 """The base of Django's `DatabaseError` and `InterfaceError`: a connection may fail with either."""
+OLDEST_POSTGRESQL = 14
+"""The oldest major version of PostgreSQL that still gets fixes."""
+NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs"}
+"""File systems on which SQLite warns of broken locks; see https://www.sqlite.org/faq.html#q5"""
 
 
 def one_line(error: Exception) -> str:
     """Return an error's message in one line; PostgreSQL's have several."""
     return " ".join(str(error).split())
+
+
+def has_procedures() -> bool:
+    """Tell whether this database has stored procedures."""
+    return connection.vendor == "postgresql"
+
+
+def folder() -> Path | None:
+    """Return the folder that an SQLite database lies in; None for a server's."""
+    return None if connection.vendor == "postgresql" else Path(str(connection.settings_dict["NAME"])).parent
+
+
+def complaints() -> list[tuple[str, str]]:
+    """Return what this database, as it is set up, is not fit for: (what, what to do)."""
+    return _complaints_postgresql() if connection.vendor == "postgresql" else _complaints_sqlite()
+
+
+def _complaints_postgresql() -> list[tuple[str, str]]:
+    found = []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('server_version_num')::int, current_setting('max_connections')::int"
+            " - current_setting('superuser_reserved_connections')::int"
+        )
+        version, connections = cursor.fetchone()
+    if version < OLDEST_POSTGRESQL * 10_000:
+        found.append(
+            (
+                _("The PostgreSQL server is of version %(version)d.") % {"version": version // 10_000},
+                _("Upgrade it: what NEWSS does is tested on current versions, %(oldest)d at least.")
+                % {"oldest": OLDEST_POSTGRESQL},
+            )
+        )
+    # A run in a child process or thread has a connection and one more for its log; the scheduler itself has six.
+    needed = 2 * (settings.NEWSS_EXECUTOR_PROCESSES + settings.NEWSS_EXECUTOR_THREADS) + 6
+    if needed > connections:
+        found.append(
+            (
+                _("The scheduler may need %(needed)d connections; the server allows %(allowed)d in all.")
+                % {"needed": needed, "allowed": connections},
+                _("Raise max_connections, or lower NEWSS_EXECUTOR_PROCESSES and NEWSS_EXECUTOR_THREADS."),
+            )
+        )
+    return found
+
+
+def _complaints_sqlite() -> list[tuple[str, str]]:
+    found = []
+    with connection.cursor() as cursor:
+        mode = cursor.execute("PRAGMA journal_mode").fetchone()[0]
+    if mode != "wal":
+        found.append(
+            (
+                _("The SQLite file is in journal mode “%(mode)s”: readers and writers block each other.")
+                % {"mode": mode},
+                _("Put it on a local file system and let NEWSS open it once; it then sets WAL."),
+            )
+        )
+    path = Path(str(connection.settings_dict["NAME"])).resolve()
+    mounts = [disk for disk in psutil.disk_partitions(all=True) if path.is_relative_to(disk.mountpoint)]
+    if mounts and (mount := max(mounts, key=lambda disk: len(disk.mountpoint))).fstype in NETWORK_FILE_SYSTEMS:
+        found.append(
+            (
+                _("The SQLite file lies on a network file system (%(kind)s), where its locks cannot be relied on.")
+                % {"kind": mount.fstype},
+                _("Put it on a local disk, or use PostgreSQL."),
+            )
+        )
+    return found

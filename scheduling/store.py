@@ -14,16 +14,12 @@ import pickle
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple, cast
 from weakref import WeakValueDictionary
 
-import psutil
 from apscheduler.job import Job
-from django.conf import settings
 from django.db import connection
 from django.db.models import Count, Min, Q
-from django.utils.translation import gettext as _
 from django_apscheduler.jobstores import DjangoJobStore
 from django_apscheduler.models import DjangoJob
 
@@ -56,11 +52,6 @@ from scheduling.statements import (
 from scheduling.triggers import ScheduleTrigger
 
 logger = logging.getLogger(__name__)
-
-OLDEST_POSTGRESQL = 14
-"""The oldest major version of PostgreSQL that still gets fixes."""
-NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs"}
-"""File systems on which SQLite warns of broken locks; see https://www.sqlite.org/faq.html#q5"""
 
 
 class JobRow(NamedTuple):
@@ -350,75 +341,6 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
         with connection.cursor() as cursor:
             cursor.execute(statement, parameters)
             return list(cursor.fetchall())
-
-
-def has_procedures() -> bool:
-    """Tell whether this database has stored procedures."""
-    return connection.vendor == "postgresql"
-
-
-def folder() -> Path | None:
-    """Return the folder that an SQLite database lies in; None for a server's."""
-    return None if connection.vendor == "postgresql" else Path(str(connection.settings_dict["NAME"])).parent
-
-
-def complaints() -> list[tuple[str, str]]:
-    """Return what this database, as it is set up, is not fit for: (what, what to do)."""
-    return _complaints_postgresql() if connection.vendor == "postgresql" else _complaints_sqlite()
-
-
-def _complaints_postgresql() -> list[tuple[str, str]]:
-    found = []
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT current_setting('server_version_num')::int, current_setting('max_connections')::int"
-            " - current_setting('superuser_reserved_connections')::int"
-        )
-        version, connections = cursor.fetchone()
-    if version < OLDEST_POSTGRESQL * 10_000:
-        found.append(
-            (
-                _("The PostgreSQL server is of version %(version)d.") % {"version": version // 10_000},
-                _("Upgrade it: what NEWSS does is tested on current versions, %(oldest)d at least.")
-                % {"oldest": OLDEST_POSTGRESQL},
-            )
-        )
-    # A run in a child process or thread has a connection and one more for its log; the scheduler itself has six.
-    needed = 2 * (settings.NEWSS_EXECUTOR_PROCESSES + settings.NEWSS_EXECUTOR_THREADS) + 6
-    if needed > connections:
-        found.append(
-            (
-                _("The scheduler may need %(needed)d connections; the server allows %(allowed)d in all.")
-                % {"needed": needed, "allowed": connections},
-                _("Raise max_connections, or lower NEWSS_EXECUTOR_PROCESSES and NEWSS_EXECUTOR_THREADS."),
-            )
-        )
-    return found
-
-
-def _complaints_sqlite() -> list[tuple[str, str]]:
-    found = []
-    with connection.cursor() as cursor:
-        mode = cursor.execute("PRAGMA journal_mode").fetchone()[0]
-    if mode != "wal":
-        found.append(
-            (
-                _("The SQLite file is in journal mode “%(mode)s”: readers and writers block each other.")
-                % {"mode": mode},
-                _("Put it on a local file system and let NEWSS open it once; it then sets WAL."),
-            )
-        )
-    path = Path(str(connection.settings_dict["NAME"])).resolve()
-    mounts = [disk for disk in psutil.disk_partitions(all=True) if path.is_relative_to(disk.mountpoint)]
-    if mounts and (mount := max(mounts, key=lambda disk: len(disk.mountpoint))).fstype in NETWORK_FILE_SYSTEMS:
-        found.append(
-            (
-                _("The SQLite file lies on a network file system (%(kind)s), where its locks cannot be relied on.")
-                % {"kind": mount.fstype},
-                _("Put it on a local disk, or use PostgreSQL."),
-            )
-        )
-    return found
 
 
 def _say_unreadable(job_id: str, error: Exception) -> None:

@@ -10,8 +10,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 from django_apscheduler.models import DjangoJob
 
-from scheduling import changes, leader, store
-from scheduling.database import DatabaseAway, one_line
+from scheduling import changes, leader
+from scheduling.database import DatabaseAway, complaints, one_line
 from scheduling.doctor.findings import Finding, error, examination, warning
 from scheduling.imports.pickles import Unreadable, read_state
 from scheduling.models import Schedule, ScheduleChange, SchedulerInstance
@@ -57,7 +57,7 @@ def triggers(now: datetime) -> Iterator[Finding]:
 @examination
 def server(now: datetime) -> Iterator[Finding]:
     """Find what the database server or file itself is not fit for."""
-    for sentence, remedy in store.complaints():
+    for sentence, remedy in complaints():
         yield warning("doctor.W004", sentence, remedy)
 
 

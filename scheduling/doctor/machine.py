@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core import checks
 from django.utils.translation import gettext as _
 
-from scheduling import store
+from scheduling import database
 from scheduling.doctor.findings import Finding, error, examination, warning
 from scheduling.jobs import registry
 
@@ -30,7 +30,7 @@ ZONE_DATA_YEARS = 2
 def disk(now: datetime) -> Iterator[Finding]:
     """Find folders that are nearly full: the database's, if it is a file, and the one for temporary files."""
     folders = {Path(tempfile.gettempdir())}
-    if (folder := store.folder()) is not None:
+    if (folder := database.folder()) is not None:
         folders.add(folder)
     for path in sorted(folders):
         free = shutil.disk_usage(path).free // 1_000_000

@@ -17,7 +17,7 @@ from django.db import Error, connections
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from scheduling.database import one_line
+from scheduling.database import has_procedures, one_line
 from scheduling.jobs.context import RunContext
 from scheduling.jobs.forms import JobForm
 from scheduling.jobs.registry import JobError, JobResult, job
@@ -33,8 +33,6 @@ UNDEFINED = "42883"
 
 def why_not(procedure: str) -> str:
     """Return in a sentence why a procedure cannot be called in this installation; empty if it may."""
-    from scheduling.store import has_procedures
-
     if not has_procedures():
         return _("SQLite has no stored procedures; this job needs PostgreSQL.")
     if procedure not in settings.NEWSS_PROCEDURES:

@@ -21,7 +21,8 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
-from scheduling import changes, doctor, leader, store
+from scheduling import changes, doctor, leader
+from scheduling.database import complaints
 from scheduling.doctor import Severity, database, machine
 from scheduling.models import (
     Hold,
@@ -139,14 +140,14 @@ def test_e003_a_missing_trigger_is_found_and_repaired(transactional_db: None, on
 
 
 def test_w004_too_few_connections_or_no_wal(db: None, on_postgresql: bool, settings: Any, tmp_path: Path) -> None:
-    assert store.complaints() == []
+    assert complaints() == []
     if on_postgresql:
         settings.NEWSS_EXECUTOR_THREADS = 1_000
         (finding,) = found("doctor.W004")
         assert "NEWSS_EXECUTOR_THREADS" in finding.remedy
     else:
         plain = subprocess.run(
-            [sys.executable, "-c", "import django; django.setup(); from scheduling.store import complaints;"
+            [sys.executable, "-c", "import django; django.setup(); from scheduling.database import complaints;"
              "from django.db import connection; c = connection.cursor(); c.execute('PRAGMA journal_mode=DELETE');"
              "print(complaints())"],
             env={**child_environment(), "DATABASE_URL": f"sqlite:///{tmp_path / 'plain.sqlite3'}"},
