@@ -11,15 +11,6 @@ from scheduling import display
 from scheduling.admin.base import ReadOnlyAdmin
 from scheduling.models import InstanceState, SchedulerInstance
 
-LOOK: dict[str, tuple[str, str]] = {
-    InstanceState.ACTIVE: ("green", "check_circle"),
-    InstanceState.STANDBY: ("blue", "hourglass_empty"),
-    InstanceState.STOPPING: ("amber", "hourglass_bottom"),
-    InstanceState.STOPPED: ("grey", "stop_circle"),
-    InstanceState.LOST: ("red", "link_off"),
-    InstanceState.COMMAND: ("grey", "terminal"),
-}
-
 
 @admin.register(SchedulerInstance)
 class SchedulerInstanceAdmin(ReadOnlyAdmin):
@@ -46,8 +37,8 @@ class SchedulerInstanceAdmin(ReadOnlyAdmin):
         """Return the state; one that went silent says so."""
         if instance.state in InstanceState.alive() and not instance.is_beating():
             return display.badge_html(_t("silent"), "red", "link_off")
-        colour, icon = LOOK[instance.state]
-        return display.badge_html(InstanceState(instance.state).label, colour, icon)
+        state = InstanceState(instance.state)
+        return display.badge_html(state.label, state.colour, state.icon)
 
     @admin.display(description=_("Last heartbeat"), ordering="heartbeat_at")
     def heartbeat(self, instance: SchedulerInstance) -> SafeString:

@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
-class RunStatus(models.TextChoices):
+class ShownChoices(models.TextChoices):
+    """States that pages show by colour, icon and word; a member is its value, colour, icon and word."""
+
+    colour: str
+    """A word that the templates map to classes."""
+    icon: str
+    """The name of a Material Symbol."""
+
+    # The defaults are for calls that find a member by its value alone.
+    def __new__(cls, value: str, colour: str = "", icon: str = "") -> Self:
+        """Make a member of its value, with colour and icon beside it."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.colour, member.icon = colour, icon
+        return member
+
+
+class RunStatus(ShownChoices):
     """Where a run stands, or how it ended."""
 
     #: It is committed and waits to be started; `wait_reason` and `not_before` say for what.
-    QUEUED = "queued", _("queued")
+    QUEUED = "queued", "grey", "hourglass_empty", _("queued")
     #: A scheduler process has claimed it and executes it.
-    RUNNING = "running", _("running")
+    RUNNING = "running", "blue", "play_circle", _("running")
     #: The job ended and did all of its work.
-    SUCCEEDED = "succeeded", _("succeeded")
+    SUCCEEDED = "succeeded", "green", "check_circle", _("succeeded")
     #: The job ended; a part of its work failed.
-    PARTIAL = "partial", _("partial")
+    PARTIAL = "partial", "amber", "rule", _("partial")
     #: The job raised an error, or could not be started.
-    FAILED = "failed", _("failed")
+    FAILED = "failed", "red", "error", _("failed")
     #: The job exceeded its time limit.
-    TIMED_OUT = "timed_out", _("timed out")
+    TIMED_OUT = "timed_out", "red", "timer_off", _("timed out")
     #: A person ended it.
-    CANCELLED = "cancelled", _("cancelled")
+    CANCELLED = "cancelled", "grey", "cancel", _("cancelled")
     #: It was due while a run of the same schedule was still active.
-    SKIPPED = "skipped", _("skipped")
+    SKIPPED = "skipped", "grey", "skip_next", _("skipped")
     #: Its due times passed while nothing could run them; one row covers a range.
-    MISSED = "missed", _("missed")
+    MISSED = "missed", "amber", "event_busy", _("missed")
     #: The process that executed it died.
-    LOST = "lost", _("lost")
+    LOST = "lost", "red", "link_off", _("lost")
 
     @classmethod
     def active(cls) -> list[RunStatus]:
@@ -49,30 +68,6 @@ class RunStatus(models.TextChoices):
     def bad(cls) -> list[RunStatus]:
         """Return the statuses of a run that was to do its work and did not."""
         return [cls.FAILED, cls.TIMED_OUT, cls.LOST]
-
-    @property
-    def colour(self) -> str:
-        """Return the colour of this status on pages (a word that the templates map to classes)."""
-        return _LOOK[self][0]
-
-    @property
-    def icon(self) -> str:
-        """Return the name of the Material Symbol for this status."""
-        return _LOOK[self][1]
-
-
-_LOOK: dict[str, tuple[str, str]] = {
-    RunStatus.QUEUED: ("grey", "hourglass_empty"),
-    RunStatus.RUNNING: ("blue", "play_circle"),
-    RunStatus.SUCCEEDED: ("green", "check_circle"),
-    RunStatus.PARTIAL: ("amber", "rule"),
-    RunStatus.FAILED: ("red", "error"),
-    RunStatus.TIMED_OUT: ("red", "timer_off"),
-    RunStatus.CANCELLED: ("grey", "cancel"),
-    RunStatus.SKIPPED: ("grey", "skip_next"),
-    RunStatus.MISSED: ("amber", "event_busy"),
-    RunStatus.LOST: ("red", "link_off"),
-}
 
 
 class Cause(models.TextChoices):

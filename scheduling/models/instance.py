@@ -10,27 +10,29 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from scheduling.models.choices import ShownChoices
+
 HEARTBEAT_SECONDS = 2.0
 """Seconds between two heartbeats of a scheduler process at most."""
 STALE_AFTER_SECONDS = 15.0
 """Seconds without a heartbeat after which a scheduler process no longer counts as alive."""
 
 
-class InstanceState(models.TextChoices):
+class InstanceState(ShownChoices):
     """What a scheduler process is doing."""
 
     #: It holds the leader lock and fires schedules.
-    ACTIVE = "active", _("active")
+    ACTIVE = "active", "green", "check_circle", _("active")
     #: Another process leads; this one takes over when that one is gone.
-    STANDBY = "standby", _("standing by")
+    STANDBY = "standby", "blue", "hourglass_empty", _("standing by")
     #: It was asked to stop and lets its runs end.
-    STOPPING = "stopping", _("stopping")
+    STOPPING = "stopping", "amber", "hourglass_bottom", _("stopping")
     #: It ended in order.
-    STOPPED = "stopped", _("stopped")
+    STOPPED = "stopped", "grey", "stop_circle", _("stopped")
     #: It went silent without saying goodbye.
-    LOST = "lost", _("lost")
+    LOST = "lost", "red", "link_off", _("lost")
     #: It is no scheduler: a command in a terminal that executes one run.
-    COMMAND = "command", _("a command")
+    COMMAND = "command", "grey", "terminal", _("a command")
 
     @classmethod
     def alive(cls) -> list[InstanceState]:

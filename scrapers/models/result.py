@@ -11,39 +11,22 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from scheduling.models.choices import ShownChoices
 from scrapers.fetch.failures import FailureClass
 from scrapers.models.source import Source
 
 
-class ResultStatus(models.TextChoices):
+class ResultStatus(ShownChoices):
     """How a source went."""
 
     #: It was answered and its items were dealt with.
-    OK = "ok", _("ok")
+    OK = "ok", "green", "check_circle", _("ok")
     #: It says that nothing has changed since it was last asked.
-    NOT_MODIFIED = "not_modified", _("not modified")
+    NOT_MODIFIED = "not_modified", "grey", "done_all", _("not modified")
     #: It could not be read, or none of its articles could.
-    FAILED = "failed", _("failed")
+    FAILED = "failed", "red", "error", _("failed")
     #: The run was asked to stop before it was done.
-    CANCELLED = "cancelled", _("cancelled")
-
-    @property
-    def colour(self) -> str:
-        """Return the colour of this status on pages (a word that the templates map to classes)."""
-        return _LOOK[self][0]
-
-    @property
-    def icon(self) -> str:
-        """Return the name of the Material Symbol for this status."""
-        return _LOOK[self][1]
-
-
-_LOOK: dict[str, tuple[str, str]] = {
-    ResultStatus.OK: ("green", "check_circle"),
-    ResultStatus.NOT_MODIFIED: ("grey", "done_all"),
-    ResultStatus.FAILED: ("red", "error"),
-    ResultStatus.CANCELLED: ("grey", "cancel"),
-}
+    CANCELLED = "cancelled", "grey", "cancel", _("cancelled")
 
 
 _READ = (ResultStatus.OK, ResultStatus.NOT_MODIFIED)
