@@ -4,9 +4,8 @@ What it forks is what a `manage.py runapscheduler` is after its one to two secon
 thread, no connection, a session of its own, its output in a file; what becomes its forkserver is forked from it before
 it begins (`scheduling.forkservers`).
 
-A test whose scheduler needs an environment of its own takes a *bare* one: it has imported only what reads no settings,
-and what it forks takes the environment over before it sets Django up. One of each lives beside each pytest worker that
-needs it, and ends with it.
+A scheduler that needs an environment of its own reads the settings anew after the fork; nothing else here looks at the
+environment while it is imported. One zygote lives beside each pytest worker that needs it, and ends with it.
 """
 
 from __future__ import annotations
@@ -19,26 +18,13 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from importlib import import_module
+from importlib import import_module, reload
 from pathlib import Path
 from typing import Any
 
 from scheduling.forkservers import stand_ready
 
 ROOT = Path(__file__).resolve().parents[1]
-READ_NO_SETTINGS = (
-    "aiohttp",
-    "apscheduler.schedulers.blocking",
-    "django.core.management",
-    "django.db.migrations.executor",
-    "django.db.models",
-    "django.views.generic",
-    "feedparser",
-    "psycopg2",
-    "pydantic",
-    "trafilatura",
-)
-"""What takes long to import, and may be before the settings are known."""
 
 
 class Forked:
@@ -79,9 +65,9 @@ class Forked:
 class Zygote:
     """The process that forks, seen from the tests."""
 
-    def __init__(self, environment: dict[str, str], *, bare: bool = False) -> None:
+    def __init__(self, environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.zygote", *(["bare"] if bare else [])],
+            [sys.executable, "-m", "tests.zygote"],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,
@@ -90,7 +76,7 @@ class Zygote:
         )
 
     def start(self, log: Path, *arguments: str, **environment: str) -> Forked:
-        """Start `runapscheduler` with arguments, a bare one's also with variables; what it prints goes to a file."""
+        """Start `runapscheduler` with arguments and variables of the environment; its output goes to a file."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([str(log), environment, *arguments]) + "\n")
@@ -107,22 +93,19 @@ def _ended(log: Path) -> Path:
     return log.with_suffix(".ended")
 
 
-def main(*, bare: bool) -> Any:
+def main() -> Any:
     """Fork a scheduler for each line of standard input: JSON, a list of its log, its environment and its arguments."""
     sys.argv = ["manage.py"]
-    for name in READ_NO_SETTINGS:
-        import_module(name)
-    if not bare:
-        _set_up()
+    _set_up()
     while line := sys.stdin.readline():
         log, environment, *arguments = json.loads(line)
         # One process waits for each scheduler and notes how it ended.
         if os.fork() == 0:
             if (pid := os.fork()) == 0:
                 _apart(log)
-                os.environ.update(environment)
-                if bare:
-                    _set_up()
+                if environment:
+                    os.environ.update(environment)
+                    _read_settings_again()
                 stand_ready()
                 from django.core.management import execute_from_command_line
 
@@ -145,13 +128,25 @@ def _set_up() -> None:
     import django
     from django.conf import settings
 
-    assert not settings.configured, "something read the settings before they were known"
     django.setup()
     import_module(settings.ROOT_URLCONF)
     import_module("scheduling.management.commands.runapscheduler")
     # What was imported stays: a garbage collector that looks through it copies its memory, in each process anew.
     gc.collect()
     gc.freeze()
+
+
+def _read_settings_again() -> None:
+    """Let the settings be what the environment now makes of them."""
+    from django.conf import settings
+    from django.db import connections
+
+    for name in ("newss_project.settings", "tests.settings"):
+        module = reload(import_module(name))
+    for name in filter(str.isupper, vars(module)):
+        setattr(settings, name, getattr(module, name))
+    for alias, database in connections.configure_settings(settings.DATABASES).items():
+        connections.settings[alias].update(database)
 
 
 def _apart(log: str) -> None:
@@ -164,4 +159,4 @@ def _apart(log: str) -> None:
 
 
 if __name__ == "__main__":
-    main(bare="bare" in sys.argv)
+    main()

@@ -116,26 +116,18 @@ def zygote(django_db_setup: None) -> Iterator[Zygote]:
     started.close()
 
 
-@pytest.fixture(scope="session")
-def bare_zygote(django_db_setup: None) -> Iterator[Zygote]:
-    """Return what starts schedulers with an environment of their own in less than a second."""
-    started = Zygote(child_environment(), bare=True)
-    yield started
-    started.close()
-
-
 @pytest.fixture
 def start_scheduler(
-    transactional_db: None, tmp_path: Path, request: pytest.FixtureRequest
+    transactional_db: None, tmp_path: Path, zygote: Zygote
 ) -> Iterator[Callable[..., SchedulerProcess]]:
     """Return a function that starts a scheduler process; all are killed at the end of the test."""
     started: list[SchedulerProcess] = []
 
     def start(*arguments: str, leading: bool = True, **environment: str) -> SchedulerProcess:
         log = tmp_path / f"scheduler{len(started)}.log"
-        zygote = request.getfixturevalue("bare_zygote" if environment else "zygote")
         # A library is loaded by a fresh interpreter only.
-        process = SchedulerProcess(log, None if "LD_PRELOAD" in environment else zygote, *arguments, **environment)
+        fresh = "LD_PRELOAD" in environment
+        process = SchedulerProcess(log, None if fresh else zygote, *arguments, **environment)
         started.append(process)
         if leading:
             process.wait_for("Leading since")
