@@ -32,14 +32,14 @@ def pytest_report_header() -> str:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip on PostgreSQL what does not depend on the database; begin with what takes longest, to end together."""
-    items[:] = _longest_first(items, getattr(config, "workerinput", {}).get("workercount", 1))
+    items[:] = longest_first(items, getattr(config, "workerinput", {}).get("workercount", 1))
     if os.environ.get("TEST_DATABASE_URL"):
         for item in items:
             if item.get_closest_marker("anydb"):
                 item.add_marker(pytest.mark.skip(reason="does not depend on the database"))
 
 
-def _longest_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+def longest_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
     """Return the tests in an order in which each worker begins with some that take long.
 
     `--dist worksteal` gives each worker an equal part, one after the other, and what is stolen is taken from an end.
