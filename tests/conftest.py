@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Iterator
 from itertools import islice
@@ -53,6 +54,12 @@ def longest_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
         part = (len(items) - len(ordered)) // (workers - worker)
         ordered += [*mine, *islice(others, max(0, part - len(mine)))]
     return [*ordered, *others]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _preloaded_forkserver() -> None:
+    """Let the processes that extract text start in milliseconds, whichever test is the first to start one."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["scrapers.source_settings.page_rules"])
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def member() -> object:
     """Return a function that makes a staff user of one group, and a client logged in as that user."""
-    call_command("migrate", verbosity=0)
 
     def make(group: str) -> tuple[User, Client]:
         user = factories.user()

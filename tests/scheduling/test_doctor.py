@@ -311,6 +311,7 @@ def test_e066_w067_system_checks(db: None, settings: Any) -> None:
     assert any("scrapers.W001" in finding.what for finding in found("doctor.W067"))
 
 
+@pytest.mark.anydb
 def test_the_command_prints_findings_and_ends_with_1(transactional_db: None) -> None:
     command = [sys.executable, "manage.py", "schedule_doctor"]
     shown = subprocess.run(

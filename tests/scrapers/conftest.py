@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -23,12 +22,6 @@ from tests import factories
 from tests.site import SiteServer
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _preloaded_forkserver() -> None:
-    """Let the processes that extract text start in milliseconds."""
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["scrapers.source_settings.page_rules"])
 
 
 @pytest.fixture(autouse=True)

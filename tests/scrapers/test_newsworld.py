@@ -173,6 +173,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.anydb
 def test_each_fault_is_called_by_its_name_and_nothing_hangs(
     world: World, collect_news: Callable[..., Collected], settings: Any, subtests: Any
 ) -> None:
