@@ -70,6 +70,25 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'schedules',
                 'ordering': ['name'],
                 'permissions': [('run_schedule', 'Can run schedules by hand'), ('pause_schedule', 'Can pause and resume schedules')],
+                'indexes': [
+                    models.Index(fields=['enabled', 'name'], name='schedule_enabled_name'),
+                    models.Index(fields=['job', 'name'], name='schedule_job_name'),
+                    models.Index(condition=models.Q(('paused_until__isnull', False)), fields=['paused_until'], name='schedule_paused_until'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='schedule_name_not_empty'),
+                    models.CheckConstraint(condition=models.Q(('trigger_kind__in', ['crontab', 'interval', 'date', 'calendar', 'any_of', 'all_of', 'manual'])), name='schedule_trigger_legal'),
+                    models.CheckConstraint(condition=models.Q(('executor__in', ['processes', 'threads'])), name='schedule_executor_legal'),
+                    models.CheckConstraint(condition=models.Q(('interval_seconds__isnull', True), ('interval_seconds__gte', 1), _connector='OR'), name='schedule_interval_positive'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('trigger_kind', 'crontab'), models.Q(('crontab', ''), _negated=True)), models.Q(('interval_seconds__isnull', False), ('trigger_kind', 'interval')), models.Q(('run_at__isnull', False), ('trigger_kind', 'date')), models.Q(('calendar_at__isnull', False), ('calendar_count__gte', 1), ('calendar_first_day__isnull', False), ('calendar_unit__in', ['days', 'weeks', 'months', 'years']), ('trigger_kind', 'calendar')), models.Q(('trigger_kind__in', ['any_of', 'all_of']), models.Q(('parts', []), _negated=True)), ('trigger_kind', 'manual'), _connector='OR'), name='schedule_trigger_complete'),
+                    models.CheckConstraint(condition=models.Q(('concurrency_policy__in', ['allow', 'forbid', 'replace', 'queue'])), name='schedule_concurrency_legal'),
+                    models.CheckConstraint(condition=models.Q(('catch_up__in', ['skip', 'once', 'each'])), name='schedule_catch_up_legal'),
+                    models.CheckConstraint(condition=models.Q(('catch_up_limit__gte', 1), ('queue_limit__gte', 1), ('retry_delay_seconds__gte', 1), ('retry_delay_max_seconds__gte', models.F('retry_delay_seconds'))), name='schedule_limits_positive'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('max_runs__isnull', True), ('max_runs__gte', 1), _connector='OR'), models.Q(('time_limit_seconds__isnull', True), ('time_limit_seconds__gte', 1), _connector='OR'), models.Q(('memory_limit_mb__isnull', True), ('memory_limit_mb__gte', 1), _connector='OR'), models.Q(('pause_after_failures__isnull', True), ('pause_after_failures__gte', 1), _connector='OR')), name='schedule_optional_limits_positive'),
+                    models.CheckConstraint(condition=models.Q(('paused_at__isnull', False), models.Q(('pause_reason', ''), ('paused_until__isnull', True)), _connector='OR'), name='schedule_pause_has_start'),
+                    models.CheckConstraint(condition=models.Q(('paused_until__isnull', True), ('paused_until__gte', models.F('paused_at')), _connector='OR'), name='schedule_pause_ends_after_start'),
+                    models.CheckConstraint(condition=models.Q(('start_at__isnull', True), ('end_at__isnull', True), ('end_at__gt', models.F('start_at')), _connector='OR'), name='schedule_end_after_start'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -104,6 +123,12 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'backfills',
                 'ordering': ['-created_at', '-id'],
                 'permissions': [('cancel_backfill', 'Can cancel backfills')],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('which__in', ['missing', 'failed', 'all'])), name='backfill_which_legal'),
+                    models.CheckConstraint(condition=models.Q(('order__in', ['oldest', 'newest'])), name='backfill_order_legal'),
+                    models.CheckConstraint(condition=models.Q(('at_once__gte', 1)), name='backfill_at_once_positive'),
+                    models.CheckConstraint(condition=models.Q(('window_end__gt', models.F('window_start'))), name='backfill_window_legal'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -117,7 +142,9 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'installation',
                 'verbose_name_plural': 'installation',
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='installation_one_row')],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('id', 1)), name='installation_one_row'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -150,8 +177,13 @@ class Migration(migrations.Migration):
                 'verbose_name': 'scheduler process',
                 'verbose_name_plural': 'scheduler processes',
                 'ordering': ['-started_at', '-id'],
-                'indexes': [models.Index(fields=['state', 'heartbeat_at'], name='instance_state_beat')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['active', 'standby', 'stopping', 'stopped', 'lost', 'command'])), name='instance_state_legal'), models.UniqueConstraint(condition=models.Q(('state', 'active')), fields=('state',), name='instance_one_active')],
+                'indexes': [
+                    models.Index(fields=['state', 'heartbeat_at'], name='instance_state_beat'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('state__in', ['active', 'standby', 'stopping', 'stopped', 'lost', 'command'])), name='instance_state_legal'),
+                    models.UniqueConstraint(condition=models.Q(('state', 'active')), fields=('state',), name='instance_one_active'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -205,6 +237,26 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'runs',
                 'ordering': ['-queued_at', '-id'],
                 'permissions': [('start_run', 'Can start runs'), ('cancel_run', 'Can cancel runs')],
+                'indexes': [
+                    models.Index(fields=['-queued_at', '-id'], name='run_newest'),
+                    models.Index(fields=['status', '-queued_at'], name='run_status_newest'),
+                    models.Index(fields=['cause', '-queued_at'], name='run_cause_newest'),
+                    models.Index(condition=models.Q(('error_class', ''), _negated=True), fields=['error_class', '-queued_at'], name='run_error_class_newest'),
+                    models.Index(fields=['schedule', '-queued_at'], name='run_schedule_newest'),
+                    models.Index(condition=models.Q(('status', 'queued')), fields=['executor', 'not_before', 'queued_at'], name='run_waiting'),
+                    models.Index(fields=['schedule', 'status'], name='run_active'),
+                    models.Index(condition=models.Q(('backfill__isnull', False), ('status__in', ['queued', 'running'])), fields=['backfill', 'id'], name='run_backfill_active'),
+                    models.Index(condition=models.Q(('status', 'running')), fields=['instance'], name='run_running'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('schedule', 'scheduled_for', 'attempt'), name='run_unique_fire'),
+                    models.CheckConstraint(condition=models.Q(('status__in', ['queued', 'running', 'succeeded', 'partial', 'failed', 'timed_out', 'cancelled', 'skipped', 'missed', 'lost'])), name='run_status_legal'),
+                    models.CheckConstraint(condition=models.Q(('cause__in', ['schedule', 'manual', 'api', 'retry', 'recovery', 'backfill', 'follow_up'])), name='run_cause_legal'),
+                    models.CheckConstraint(condition=models.Q(('attempt__gte', 1)), name='run_attempt_positive'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', True), ('status__in', ['queued', 'running'])), models.Q(('finished_at__isnull', False), ('status__in', ['succeeded', 'partial', 'failed', 'timed_out', 'cancelled', 'skipped', 'missed', 'lost'])), _connector='OR'), name='run_ended_has_end'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('status', 'running'), _negated=True), models.Q(models.Q(('claim_token', ''), _negated=True), ('started_at__isnull', False)), _connector='OR'), name='run_running_is_claimed'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('missed_count__gte', 1), ('missed_until__gte', models.F('scheduled_for')), ('status', 'missed')), models.Q(models.Q(('status', 'missed'), _negated=True), ('missed_count', 0), ('missed_until__isnull', True)), _connector='OR'), name='run_missed_has_range'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -217,6 +269,9 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'leadership',
                 'verbose_name_plural': 'leadership',
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('id', 1)), name='leadership_one_row'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -229,7 +284,9 @@ class Migration(migrations.Migration):
                 'verbose_name': 'tag',
                 'verbose_name_plural': 'tags',
                 'ordering': ['name'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='tag_name_not_empty')],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='tag_name_not_empty'),
+                ],
             },
         ),
         migrations.AddField(
@@ -253,8 +310,14 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'holds',
                 'ordering': ['-started_at', '-id'],
                 'permissions': [('hold_everything', 'Can hold and release everything')],
-                'indexes': [models.Index(fields=['ended_at'], name='hold_ended')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('ended_at__isnull', True), ('ended_at__gte', models.F('started_at')), _connector='OR'), name='hold_ends_after_start'), models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', True), ('is_open', True)), models.Q(('ended_at__isnull', False), ('is_open__isnull', True)), _connector='OR'), name='hold_open_has_no_end'), models.UniqueConstraint(fields=('is_open',), name='hold_one_open')],
+                'indexes': [
+                    models.Index(fields=['ended_at'], name='hold_ended'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('ended_at__isnull', True), ('ended_at__gte', models.F('started_at')), _connector='OR'), name='hold_ends_after_start'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', True), ('is_open', True)), models.Q(('ended_at__isnull', False), ('is_open__isnull', True)), _connector='OR'), name='hold_open_has_no_end'),
+                    models.UniqueConstraint(fields=('is_open',), name='hold_one_open'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -270,8 +333,12 @@ class Migration(migrations.Migration):
                 'verbose_name': 'log line',
                 'verbose_name_plural': 'log lines',
                 'ordering': ['id'],
-                'indexes': [models.Index(fields=['run', 'id'], name='runlog_run')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('level__in', [10, 20, 30, 40])), name='runlog_level_legal')],
+                'indexes': [
+                    models.Index(fields=['run', 'id'], name='runlog_run'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('level__in', [10, 20, 30, 40])), name='runlog_level_legal'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -288,8 +355,13 @@ class Migration(migrations.Migration):
                 'verbose_name': 'pause',
                 'verbose_name_plural': 'pauses',
                 'ordering': ['-started_at', '-id'],
-                'indexes': [models.Index(fields=['ended_at'], name='pause_ended')],
-                'constraints': [models.UniqueConstraint(fields=('schedule', 'started_at'), name='pause_unique'), models.CheckConstraint(condition=models.Q(('ended_at__gte', models.F('started_at'))), name='pause_ends_after_start')],
+                'indexes': [
+                    models.Index(fields=['ended_at'], name='pause_ended'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('schedule', 'started_at'), name='pause_unique'),
+                    models.CheckConstraint(condition=models.Q(('ended_at__gte', models.F('started_at'))), name='pause_ends_after_start'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -304,155 +376,16 @@ class Migration(migrations.Migration):
                 'verbose_name': 'follow-up',
                 'verbose_name_plural': 'follow-ups',
                 'ordering': ['predecessor', 'successor'],
-                'constraints': [models.UniqueConstraint(fields=('predecessor', 'successor'), name='followup_unique'), models.CheckConstraint(condition=models.Q(('on__in', ['success', 'partial', 'failure', 'any'])), name='followup_on_legal'), models.CheckConstraint(condition=models.Q(('predecessor', models.F('successor')), _negated=True), name='followup_not_itself')],
+                'constraints': [
+                    models.UniqueConstraint(fields=('predecessor', 'successor'), name='followup_unique'),
+                    models.CheckConstraint(condition=models.Q(('on__in', ['success', 'partial', 'failure', 'any'])), name='followup_on_legal'),
+                    models.CheckConstraint(condition=models.Q(('predecessor', models.F('successor')), _negated=True), name='followup_not_itself'),
+                ],
             },
         ),
-        migrations.AddConstraint(
-            model_name='backfill',
-            constraint=models.CheckConstraint(condition=models.Q(('which__in', ['missing', 'failed', 'all'])), name='backfill_which_legal'),
-        ),
-        migrations.AddConstraint(
-            model_name='backfill',
-            constraint=models.CheckConstraint(condition=models.Q(('order__in', ['oldest', 'newest'])), name='backfill_order_legal'),
-        ),
-        migrations.AddConstraint(
-            model_name='backfill',
-            constraint=models.CheckConstraint(condition=models.Q(('at_once__gte', 1)), name='backfill_at_once_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='backfill',
-            constraint=models.CheckConstraint(condition=models.Q(('window_end__gt', models.F('window_start'))), name='backfill_window_legal'),
-        ),
-        migrations.AddIndex(
-            model_name='run',
-            index=models.Index(fields=['-queued_at', '-id'], name='run_newest'),
-        ),
-        migrations.AddIndex(
-            model_name='run',
-            index=models.Index(fields=['status', '-queued_at'], name='run_status_newest'),
-        ),
-        migrations.AddIndex(
-            model_name='run',
-            index=models.Index(fields=['cause', '-queued_at'], name='run_cause_newest'),
-        ),
-        migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('error_class', ''), _negated=True), fields=['error_class', '-queued_at'], name='run_error_class_newest'),
-        ),
-        migrations.AddIndex(
-            model_name='run',
-            index=models.Index(fields=['schedule', '-queued_at'], name='run_schedule_newest'),
-        ),
-        migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('status', 'queued')), fields=['executor', 'not_before', 'queued_at'], name='run_waiting'),
-        ),
-        migrations.AddIndex(
-            model_name='run',
-            index=models.Index(fields=['schedule', 'status'], name='run_active'),
-        ),
-        migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('backfill__isnull', False), ('status__in', ['queued', 'running'])), fields=['backfill', 'id'], name='run_backfill_active'),
-        ),
-        migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('status', 'running')), fields=['instance'], name='run_running'),
-        ),
-        migrations.AddConstraint(
-            model_name='run',
-            constraint=models.UniqueConstraint(fields=('schedule', 'scheduled_for', 'attempt'), name='run_unique_fire'),
-        ),
-        migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['queued', 'running', 'succeeded', 'partial', 'failed', 'timed_out', 'cancelled', 'skipped', 'missed', 'lost'])), name='run_status_legal'),
-        ),
-        migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(('cause__in', ['schedule', 'manual', 'api', 'retry', 'recovery', 'backfill', 'follow_up'])), name='run_cause_legal'),
-        ),
-        migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(('attempt__gte', 1)), name='run_attempt_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', True), ('status__in', ['queued', 'running'])), models.Q(('finished_at__isnull', False), ('status__in', ['succeeded', 'partial', 'failed', 'timed_out', 'cancelled', 'skipped', 'missed', 'lost'])), _connector='OR'), name='run_ended_has_end'),
-        ),
-        migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'running'), _negated=True), models.Q(models.Q(('claim_token', ''), _negated=True), ('started_at__isnull', False)), _connector='OR'), name='run_running_is_claimed'),
-        ),
-        migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('missed_count__gte', 1), ('missed_until__gte', models.F('scheduled_for')), ('status', 'missed')), models.Q(models.Q(('status', 'missed'), _negated=True), ('missed_count', 0), ('missed_until__isnull', True)), _connector='OR'), name='run_missed_has_range'),
-        ),
+        # Last, by itself: SQLite makes the table anew for it, and has the columns in the same order as ever.
         migrations.AddConstraint(
             model_name='run',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('cause', 'schedule'), _negated=True), ('scheduled_for__isnull', False), _connector='OR'), name='run_schedule_has_due_time'),
-        ),
-        migrations.AddConstraint(
-            model_name='leadership',
-            constraint=models.CheckConstraint(condition=models.Q(('id', 1)), name='leadership_one_row'),
-        ),
-        migrations.AddIndex(
-            model_name='schedule',
-            index=models.Index(fields=['enabled', 'name'], name='schedule_enabled_name'),
-        ),
-        migrations.AddIndex(
-            model_name='schedule',
-            index=models.Index(fields=['job', 'name'], name='schedule_job_name'),
-        ),
-        migrations.AddIndex(
-            model_name='schedule',
-            index=models.Index(condition=models.Q(('paused_until__isnull', False)), fields=['paused_until'], name='schedule_paused_until'),
-        ),
-        migrations.AddConstraint(
-            model_name='schedule',
-            constraint=models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='schedule_name_not_empty'),
-        ),
-        migrations.AddConstraint(
-            model_name='schedule',
-            constraint=models.CheckConstraint(condition=models.Q(('trigger_kind__in', ['crontab', 'interval', 'date', 'calendar', 'any_of', 'all_of', 'manual'])), name='schedule_trigger_legal'),
-        ),
-        migrations.AddConstraint(
-            model_name='schedule',
-            constraint=models.CheckConstraint(condition=models.Q(('executor__in', ['processes', 'threads'])), name='schedule_executor_legal'),
-        ),
-        migrations.AddConstraint(
-            model_name='schedule',
-            constraint=models.CheckConstraint(condition=models.Q(('interval_seconds__isnull', True), ('interval_seconds__gte', 1), _connector='OR'), name='schedule_interval_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='schedule',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('trigger_kind', 'crontab'), models.Q(('crontab', ''), _negated=True)), models.Q(('interval_seconds__isnull', False), ('trigger_kind', 'interval')), models.Q(('run_at__isnull', False), ('trigger_kind', 'date')), models.Q(('calendar_at__isnull', False), ('calendar_count__gte', 1), ('calendar_first_day__isnull', False), ('calendar_unit__in', ['days', 'weeks', 'months', 'years']), ('trigger_kind', 'calendar')), models.Q(('trigger_kind__in', ['any_of', 'all_of']), models.Q(('parts', []), _negated=True)), ('trigger_kind', 'manual'), _connector='OR'), name='schedule_trigger_complete'),
-        ),
-        migrations.AddConstraint(
-            model_name='schedule',
-            constraint=models.CheckConstraint(condition=models.Q(('concurrency_policy__in', ['allow', 'forbid', 'replace', 'queue'])), name='schedule_concurrency_legal'),
-        ),
-        migrations.AddConstraint(
-            model_name='schedule',
-            constraint=models.CheckConstraint(condition=models.Q(('catch_up__in', ['skip', 'once', 'each'])), name='schedule_catch_up_legal'),
-        ),
-        migrations.AddConstraint(
-            model_name='schedule',
-            constraint=models.CheckConstraint(condition=models.Q(('catch_up_limit__gte', 1), ('queue_limit__gte', 1), ('retry_delay_seconds__gte', 1), ('retry_delay_max_seconds__gte', models.F('retry_delay_seconds'))), name='schedule_limits_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='schedule',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('max_runs__isnull', True), ('max_runs__gte', 1), _connector='OR'), models.Q(('time_limit_seconds__isnull', True), ('time_limit_seconds__gte', 1), _connector='OR'), models.Q(('memory_limit_mb__isnull', True), ('memory_limit_mb__gte', 1), _connector='OR'), models.Q(('pause_after_failures__isnull', True), ('pause_after_failures__gte', 1), _connector='OR')), name='schedule_optional_limits_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='schedule',
-            constraint=models.CheckConstraint(condition=models.Q(('paused_at__isnull', False), models.Q(('pause_reason', ''), ('paused_until__isnull', True)), _connector='OR'), name='schedule_pause_has_start'),
-        ),
-        migrations.AddConstraint(
-            model_name='schedule',
-            constraint=models.CheckConstraint(condition=models.Q(('paused_until__isnull', True), ('paused_until__gte', models.F('paused_at')), _connector='OR'), name='schedule_pause_ends_after_start'),
-        ),
-        migrations.AddConstraint(
-            model_name='schedule',
-            constraint=models.CheckConstraint(condition=models.Q(('start_at__isnull', True), ('end_at__isnull', True), ('end_at__gt', models.F('start_at')), _connector='OR'), name='schedule_end_after_start'),
         ),
     ]

@@ -35,6 +35,10 @@ class Migration(migrations.Migration):
                 'verbose_name': 'topic',
                 'verbose_name_plural': 'topics',
                 'ordering': ['name'],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='topic_name_not_empty'),
+                    models.CheckConstraint(condition=models.Q(('query', ''), _negated=True), name='topic_query_not_empty'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -72,6 +76,23 @@ class Migration(migrations.Migration):
                 'verbose_name': 'article',
                 'verbose_name_plural': 'articles',
                 'ordering': ['-dated_at', '-id'],
+                'indexes': [
+                    models.Index(fields=['-dated_at', '-id'], name='article_newest'),
+                    models.Index(fields=['-created_at'], name='article_stored'),
+                    models.Index(fields=['language', '-dated_at'], name='article_language_newest'),
+                    models.Index(condition=models.Q(('content_hash', ''), _negated=True), fields=['content_hash'], name='article_content'),
+                    models.Index(condition=models.Q(('title_hash', ''), _negated=True), fields=['title_hash'], name='article_title'),
+                    models.Index(fields=['change', 'id'], name='article_change'),
+                    models.Index(condition=models.Q(('change__isnull', True)), fields=['id'], name='article_unnumbered'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('url__startswith', 'http://'), ('url__startswith', 'https://'), _connector='OR'), name='article_url_http'),
+                    models.CheckConstraint(condition=models.Q(('url_hash', ''), _negated=True), name='article_url_hash_not_empty'),
+                    models.CheckConstraint(condition=models.Q(('title', ''), _negated=True), name='article_title_not_empty'),
+                    models.CheckConstraint(condition=models.Q(('published_offset__isnull', True), models.Q(('published_at__isnull', False), ('published_offset__gte', -1439), ('published_offset__lte', 1439)), _connector='OR'), name='article_offset_legal'),
+                    models.CheckConstraint(condition=models.Q(('modified_offset__isnull', True), models.Q(('modified_at__isnull', False), ('modified_offset__gte', -1439), ('modified_offset__lte', 1439)), _connector='OR'), name='article_modified_offset_legal'),
+                    models.CheckConstraint(condition=models.Q(('duplicate_of', models.F('id')), _negated=True), name='article_no_copy_of_itself'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -117,7 +138,9 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'counter of changes',
                 'verbose_name_plural': 'counter of changes',
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='changecounter_one_row')],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('id', 1)), name='changecounter_one_row'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -140,7 +163,13 @@ class Migration(migrations.Migration):
                 'verbose_name': 'host',
                 'verbose_name_plural': 'hosts',
                 'ordering': ['host', 'port', 'scheme'],
-                'constraints': [models.UniqueConstraint(fields=('host', 'port', 'scheme'), name='host_unique'), models.CheckConstraint(condition=models.Q(('scheme__in', ['http', 'https'])), name='host_scheme_legal'), models.CheckConstraint(condition=models.Q(('port__gte', 1), ('port__lte', 65535)), name='host_port_legal'), models.CheckConstraint(condition=models.Q(('crawl_delay__isnull', True), ('crawl_delay__gte', 0), _connector='OR'), name='host_crawl_delay_not_negative'), models.CheckConstraint(condition=models.Q(('robots_failure', ''), ('robots_failure__in', ['dns', 'refused', 'connection', 'timeout', 'tls', 'unauthorized', 'forbidden', 'challenge', 'not_found', 'gone', 'rate_limited', 'client_error', 'server_error', 'bad_answer', 'too_big', 'robots', 'empty', 'not_a_feed', 'spider', 'no_browser', 'no_match', 'no_secret', 'no_query', 'not_a_page', 'no_text', 'no_address', 'bad_address', 'address_refused', 'bad_redirect', 'offline', 'internal']), _connector='OR'), name='host_robots_failure_legal')],
+                'constraints': [
+                    models.UniqueConstraint(fields=('host', 'port', 'scheme'), name='host_unique'),
+                    models.CheckConstraint(condition=models.Q(('scheme__in', ['http', 'https'])), name='host_scheme_legal'),
+                    models.CheckConstraint(condition=models.Q(('port__gte', 1), ('port__lte', 65535)), name='host_port_legal'),
+                    models.CheckConstraint(condition=models.Q(('crawl_delay__isnull', True), ('crawl_delay__gte', 0), _connector='OR'), name='host_crawl_delay_not_negative'),
+                    models.CheckConstraint(condition=models.Q(('robots_failure', ''), ('robots_failure__in', ['dns', 'refused', 'connection', 'timeout', 'tls', 'unauthorized', 'forbidden', 'challenge', 'not_found', 'gone', 'rate_limited', 'client_error', 'server_error', 'bad_answer', 'too_big', 'robots', 'empty', 'not_a_feed', 'spider', 'no_browser', 'no_match', 'no_secret', 'no_query', 'not_a_page', 'no_text', 'no_address', 'bad_address', 'address_refused', 'bad_redirect', 'offline', 'internal']), _connector='OR'), name='host_robots_failure_legal'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -192,6 +221,20 @@ class Migration(migrations.Migration):
                 'verbose_name': 'source',
                 'verbose_name_plural': 'sources',
                 'ordering': ['name'],
+                'indexes': [
+                    models.Index(fields=['enabled', '-consecutive_failures'], name='source_failing'),
+                    models.Index(fields=['-last_polled_at'], name='source_last_polled'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='source_name_not_empty'),
+                    models.CheckConstraint(condition=models.Q(('url__startswith', 'http://'), ('url__startswith', 'https://'), _connector='OR'), name='source_url_http'),
+                    models.CheckConstraint(condition=models.Q(('last_failure_class', ''), ('last_failure_class__in', ['dns', 'refused', 'connection', 'timeout', 'tls', 'unauthorized', 'forbidden', 'challenge', 'not_found', 'gone', 'rate_limited', 'client_error', 'server_error', 'bad_answer', 'too_big', 'robots', 'empty', 'not_a_feed', 'spider', 'no_browser', 'no_match', 'no_secret', 'no_query', 'not_a_page', 'no_text', 'no_address', 'bad_address', 'address_refused', 'bad_redirect', 'offline', 'internal']), _connector='OR'), name='source_failure_class_legal'),
+                    models.CheckConstraint(condition=models.Q(('consecutive_failures', 0), models.Q(('last_failure_class', ''), _negated=True), _connector='OR'), name='source_failing_has_class'),
+                    models.CheckConstraint(condition=models.Q(('interval_minutes__gte', 1)), name='source_interval_positive'),
+                    models.CheckConstraint(condition=models.Q(('failure_score__gte', 0)), name='source_failure_score_not_negative'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('active_from__isnull', True), ('active_until__isnull', True)), models.Q(('active_from__isnull', False), ('active_until__isnull', False)), _connector='OR'), name='source_active_hours_whole'),
+                    models.CheckConstraint(condition=models.Q(('paused_at__isnull', False), models.Q(('pause_reason', ''), ('paused_by__isnull', True)), _connector='OR'), name='source_pause_whole'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -209,6 +252,12 @@ class Migration(migrations.Migration):
                 'verbose_name': 'passed item',
                 'verbose_name_plural': 'passed items',
                 'ordering': ['-id'],
+                'indexes': [
+                    models.Index(fields=['source', 'address_hash'], name='passeditem_address'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('source', 'item_key', 'scope'), name='passeditem_unique'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -229,6 +278,15 @@ class Migration(migrations.Migration):
                 'verbose_name': 'article in a source',
                 'verbose_name_plural': 'articles in sources',
                 'ordering': ['-first_seen_at', '-id'],
+                'indexes': [
+                    models.Index(fields=['source', 'item_key'], name='articlesource_item'),
+                    models.Index(condition=models.Q(('guid_hash', ''), _negated=True), fields=['source', 'guid_hash'], name='articlesource_guid'),
+                    models.Index(fields=['source', 'address_hash'], name='articlesource_address'),
+                    models.Index(fields=['source', '-first_seen_at'], name='articlesource_newest'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('article', 'source'), name='articlesource_unique'),
+                ],
             },
         ),
         migrations.AddField(
@@ -251,6 +309,9 @@ class Migration(migrations.Migration):
                 'verbose_name': 'move of a source',
                 'verbose_name_plural': 'moves of sources',
                 'ordering': ['-at', '-id'],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('undone_at__isnull', False), ('undone_by__isnull', True), _connector='OR'), name='sourcemove_undone_at'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -284,6 +345,18 @@ class Migration(migrations.Migration):
                 'verbose_name': 'result of a source',
                 'verbose_name_plural': 'results of sources',
                 'ordering': ['source_name', 'id'],
+                'indexes': [
+                    models.Index(fields=['source', '-started_at'], name='sourceresult_source'),
+                    models.Index(fields=['status', '-started_at'], name='sourceresult_status'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('run', 'source'), name='sourceresult_unique'),
+                    models.CheckConstraint(condition=models.Q(('status__in', ['ok', 'not_modified', 'failed', 'cancelled'])), name='sourceresult_status_legal'),
+                    models.CheckConstraint(condition=models.Q(('failure_class', ''), ('failure_class__in', ['dns', 'refused', 'connection', 'timeout', 'tls', 'unauthorized', 'forbidden', 'challenge', 'not_found', 'gone', 'rate_limited', 'client_error', 'server_error', 'bad_answer', 'too_big', 'robots', 'empty', 'not_a_feed', 'spider', 'no_browser', 'no_match', 'no_secret', 'no_query', 'not_a_page', 'no_text', 'no_address', 'bad_address', 'address_refused', 'bad_redirect', 'offline', 'internal']), _connector='OR'), name='sourceresult_failure_class_legal'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('status', 'failed'), _negated=True), models.Q(models.Q(('failure_class', ''), _negated=True), models.Q(('error', ''), _negated=True)), _connector='OR'), name='sourceresult_failed_says_why'),
+                    models.CheckConstraint(condition=models.Q(('seen', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('new'), '+', models.F('updated')), '+', models.F('known')), '+', models.F('duplicate')), '+', models.F('too_old')), '+', models.F('excluded')), '+', models.F('excluded_by_pattern')), '+', models.F('over_limit')), '+', models.F('forbidden')), '+', models.F('failed')))), name='sourceresult_counters_sum'),
+                    models.CheckConstraint(condition=models.Q(('finished_at__gte', models.F('started_at'))), name='sourceresult_ends_after_start'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -299,7 +372,9 @@ class Migration(migrations.Migration):
                 'verbose_name': 'deleted article',
                 'verbose_name_plural': 'deleted articles',
                 'ordering': ['-deleted_at', '-id'],
-                'indexes': [models.Index(fields=['change', 'id'], name='tombstone_change')],
+                'indexes': [
+                    models.Index(fields=['change', 'id'], name='tombstone_change'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -313,6 +388,9 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'article of a topic',
                 'verbose_name_plural': 'articles of topics',
+                'constraints': [
+                    models.UniqueConstraint(fields=('topic', 'article'), name='topicmatch_unique'),
+                ],
             },
         ),
         migrations.AddField(
@@ -331,7 +409,10 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'trace of wording',
                 'verbose_name_plural': 'traces of wording',
-                'indexes': [models.Index(fields=['value', '-at'], name='articleband_value'), models.Index(fields=['at'], name='articleband_at')],
+                'indexes': [
+                    models.Index(fields=['value', '-at'], name='articleband_value'),
+                    models.Index(fields=['at'], name='articleband_at'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -349,8 +430,12 @@ class Migration(migrations.Migration):
                 'verbose_name': 'lane',
                 'verbose_name_plural': 'lanes',
                 'ordering': ['host', 'number'],
-                'indexes': [models.Index(condition=models.Q(('holder', ''), _negated=True), fields=['holder'], name='hostlane_held')],
-                'constraints': [models.UniqueConstraint(fields=('host', 'number'), name='hostlane_unique')],
+                'indexes': [
+                    models.Index(condition=models.Q(('holder', ''), _negated=True), fields=['holder'], name='hostlane_held'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('host', 'number'), name='hostlane_unique'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -364,175 +449,9 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'inherited settings',
                 'verbose_name_plural': 'inherited settings',
-                'constraints': [models.UniqueConstraint(django.db.models.functions.comparison.Coalesce('tag', 0), name='settings_level_one_for_all')],
+                'constraints': [
+                    models.UniqueConstraint(django.db.models.functions.comparison.Coalesce('tag', 0), name='settings_level_one_for_all'),
+                ],
             },
-        ),
-        migrations.AddIndex(
-            model_name='source',
-            index=models.Index(fields=['enabled', '-consecutive_failures'], name='source_failing'),
-        ),
-        migrations.AddIndex(
-            model_name='source',
-            index=models.Index(fields=['-last_polled_at'], name='source_last_polled'),
-        ),
-        migrations.AddConstraint(
-            model_name='source',
-            constraint=models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='source_name_not_empty'),
-        ),
-        migrations.AddConstraint(
-            model_name='source',
-            constraint=models.CheckConstraint(condition=models.Q(('url__startswith', 'http://'), ('url__startswith', 'https://'), _connector='OR'), name='source_url_http'),
-        ),
-        migrations.AddConstraint(
-            model_name='source',
-            constraint=models.CheckConstraint(condition=models.Q(('last_failure_class', ''), ('last_failure_class__in', ['dns', 'refused', 'connection', 'timeout', 'tls', 'unauthorized', 'forbidden', 'challenge', 'not_found', 'gone', 'rate_limited', 'client_error', 'server_error', 'bad_answer', 'too_big', 'robots', 'empty', 'not_a_feed', 'spider', 'no_browser', 'no_match', 'no_secret', 'no_query', 'not_a_page', 'no_text', 'no_address', 'bad_address', 'address_refused', 'bad_redirect', 'offline', 'internal']), _connector='OR'), name='source_failure_class_legal'),
-        ),
-        migrations.AddConstraint(
-            model_name='source',
-            constraint=models.CheckConstraint(condition=models.Q(('consecutive_failures', 0), models.Q(('last_failure_class', ''), _negated=True), _connector='OR'), name='source_failing_has_class'),
-        ),
-        migrations.AddConstraint(
-            model_name='source',
-            constraint=models.CheckConstraint(condition=models.Q(('interval_minutes__gte', 1)), name='source_interval_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='source',
-            constraint=models.CheckConstraint(condition=models.Q(('failure_score__gte', 0)), name='source_failure_score_not_negative'),
-        ),
-        migrations.AddConstraint(
-            model_name='source',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('active_from__isnull', True), ('active_until__isnull', True)), models.Q(('active_from__isnull', False), ('active_until__isnull', False)), _connector='OR'), name='source_active_hours_whole'),
-        ),
-        migrations.AddConstraint(
-            model_name='source',
-            constraint=models.CheckConstraint(condition=models.Q(('paused_at__isnull', False), models.Q(('pause_reason', ''), ('paused_by__isnull', True)), _connector='OR'), name='source_pause_whole'),
-        ),
-        migrations.AddIndex(
-            model_name='passeditem',
-            index=models.Index(fields=['source', 'address_hash'], name='passeditem_address'),
-        ),
-        migrations.AddConstraint(
-            model_name='passeditem',
-            constraint=models.UniqueConstraint(fields=('source', 'item_key', 'scope'), name='passeditem_unique'),
-        ),
-        migrations.AddIndex(
-            model_name='articlesource',
-            index=models.Index(fields=['source', 'item_key'], name='articlesource_item'),
-        ),
-        migrations.AddIndex(
-            model_name='articlesource',
-            index=models.Index(condition=models.Q(('guid_hash', ''), _negated=True), fields=['source', 'guid_hash'], name='articlesource_guid'),
-        ),
-        migrations.AddIndex(
-            model_name='articlesource',
-            index=models.Index(fields=['source', 'address_hash'], name='articlesource_address'),
-        ),
-        migrations.AddIndex(
-            model_name='articlesource',
-            index=models.Index(fields=['source', '-first_seen_at'], name='articlesource_newest'),
-        ),
-        migrations.AddConstraint(
-            model_name='articlesource',
-            constraint=models.UniqueConstraint(fields=('article', 'source'), name='articlesource_unique'),
-        ),
-        migrations.AddIndex(
-            model_name='article',
-            index=models.Index(fields=['-dated_at', '-id'], name='article_newest'),
-        ),
-        migrations.AddIndex(
-            model_name='article',
-            index=models.Index(fields=['-created_at'], name='article_stored'),
-        ),
-        migrations.AddIndex(
-            model_name='article',
-            index=models.Index(fields=['language', '-dated_at'], name='article_language_newest'),
-        ),
-        migrations.AddIndex(
-            model_name='article',
-            index=models.Index(condition=models.Q(('content_hash', ''), _negated=True), fields=['content_hash'], name='article_content'),
-        ),
-        migrations.AddIndex(
-            model_name='article',
-            index=models.Index(condition=models.Q(('title_hash', ''), _negated=True), fields=['title_hash'], name='article_title'),
-        ),
-        migrations.AddIndex(
-            model_name='article',
-            index=models.Index(fields=['change', 'id'], name='article_change'),
-        ),
-        migrations.AddIndex(
-            model_name='article',
-            index=models.Index(condition=models.Q(('change__isnull', True)), fields=['id'], name='article_unnumbered'),
-        ),
-        migrations.AddConstraint(
-            model_name='article',
-            constraint=models.CheckConstraint(condition=models.Q(('url__startswith', 'http://'), ('url__startswith', 'https://'), _connector='OR'), name='article_url_http'),
-        ),
-        migrations.AddConstraint(
-            model_name='article',
-            constraint=models.CheckConstraint(condition=models.Q(('url_hash', ''), _negated=True), name='article_url_hash_not_empty'),
-        ),
-        migrations.AddConstraint(
-            model_name='article',
-            constraint=models.CheckConstraint(condition=models.Q(('title', ''), _negated=True), name='article_title_not_empty'),
-        ),
-        migrations.AddConstraint(
-            model_name='article',
-            constraint=models.CheckConstraint(condition=models.Q(('published_offset__isnull', True), models.Q(('published_at__isnull', False), ('published_offset__gte', -1439), ('published_offset__lte', 1439)), _connector='OR'), name='article_offset_legal'),
-        ),
-        migrations.AddConstraint(
-            model_name='article',
-            constraint=models.CheckConstraint(condition=models.Q(('modified_offset__isnull', True), models.Q(('modified_at__isnull', False), ('modified_offset__gte', -1439), ('modified_offset__lte', 1439)), _connector='OR'), name='article_modified_offset_legal'),
-        ),
-        migrations.AddConstraint(
-            model_name='article',
-            constraint=models.CheckConstraint(condition=models.Q(('duplicate_of', models.F('id')), _negated=True), name='article_no_copy_of_itself'),
-        ),
-        migrations.AddConstraint(
-            model_name='sourcemove',
-            constraint=models.CheckConstraint(condition=models.Q(('undone_at__isnull', False), ('undone_by__isnull', True), _connector='OR'), name='sourcemove_undone_at'),
-        ),
-        migrations.AddIndex(
-            model_name='sourceresult',
-            index=models.Index(fields=['source', '-started_at'], name='sourceresult_source'),
-        ),
-        migrations.AddIndex(
-            model_name='sourceresult',
-            index=models.Index(fields=['status', '-started_at'], name='sourceresult_status'),
-        ),
-        migrations.AddConstraint(
-            model_name='sourceresult',
-            constraint=models.UniqueConstraint(fields=('run', 'source'), name='sourceresult_unique'),
-        ),
-        migrations.AddConstraint(
-            model_name='sourceresult',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['ok', 'not_modified', 'failed', 'cancelled'])), name='sourceresult_status_legal'),
-        ),
-        migrations.AddConstraint(
-            model_name='sourceresult',
-            constraint=models.CheckConstraint(condition=models.Q(('failure_class', ''), ('failure_class__in', ['dns', 'refused', 'connection', 'timeout', 'tls', 'unauthorized', 'forbidden', 'challenge', 'not_found', 'gone', 'rate_limited', 'client_error', 'server_error', 'bad_answer', 'too_big', 'robots', 'empty', 'not_a_feed', 'spider', 'no_browser', 'no_match', 'no_secret', 'no_query', 'not_a_page', 'no_text', 'no_address', 'bad_address', 'address_refused', 'bad_redirect', 'offline', 'internal']), _connector='OR'), name='sourceresult_failure_class_legal'),
-        ),
-        migrations.AddConstraint(
-            model_name='sourceresult',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'failed'), _negated=True), models.Q(models.Q(('failure_class', ''), _negated=True), models.Q(('error', ''), _negated=True)), _connector='OR'), name='sourceresult_failed_says_why'),
-        ),
-        migrations.AddConstraint(
-            model_name='sourceresult',
-            constraint=models.CheckConstraint(condition=models.Q(('seen', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('new'), '+', models.F('updated')), '+', models.F('known')), '+', models.F('duplicate')), '+', models.F('too_old')), '+', models.F('excluded')), '+', models.F('excluded_by_pattern')), '+', models.F('over_limit')), '+', models.F('forbidden')), '+', models.F('failed')))), name='sourceresult_counters_sum'),
-        ),
-        migrations.AddConstraint(
-            model_name='sourceresult',
-            constraint=models.CheckConstraint(condition=models.Q(('finished_at__gte', models.F('started_at'))), name='sourceresult_ends_after_start'),
-        ),
-        migrations.AddConstraint(
-            model_name='topicmatch',
-            constraint=models.UniqueConstraint(fields=('topic', 'article'), name='topicmatch_unique'),
-        ),
-        migrations.AddConstraint(
-            model_name='topic',
-            constraint=models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='topic_name_not_empty'),
-        ),
-        migrations.AddConstraint(
-            model_name='topic',
-            constraint=models.CheckConstraint(condition=models.Q(('query', ''), _negated=True), name='topic_query_not_empty'),
         ),
     ]
