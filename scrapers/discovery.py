@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit, urlunsplit
@@ -94,13 +95,14 @@ def discover(address: str, seconds: float = SECONDS) -> Discovery:
     What a person put in braces as secret is in braces in what is found, too. Where no scheme was typed and https cannot
     be had, http is tried. Raises `CollectError` if the address itself cannot be had and nothing else of the site can.
     """
+    ends = time.monotonic() + seconds
     try:
         return _discover(with_scheme(address), seconds)
     except CollectError as error:
         if "://" in address or error.failure not in _NO_HTTPS:
             raise
         try:
-            found = _discover(f"http://{address.strip()}", seconds)
+            found = _discover(f"http://{address.strip()}", max(0.0, ends - time.monotonic()))
         except CollectError:
             raise error from None
         return replace(found, notes=(_t("By http, since https cannot be had: %s") % error.sentence, *found.notes))
