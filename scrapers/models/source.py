@@ -270,6 +270,16 @@ class Source(PolledSource):
         return self.url.replace(QUERY, quote(query.strip(), safe=""))
 
     @transaction.atomic
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the source; those who copy its articles on are told of a new name, which is exported with them."""
+        from scrapers.models.article import Article
+
+        renamed = not self._state.adding and not Source.objects.filter(pk=self.pk, name=self.name).exists()
+        super().save(*args, **kwargs)
+        if renamed:
+            Article.objects.seen_in(self).note_change()
+
+    @transaction.atomic
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         """Delete the source; its articles stay, and those who copy on are told that these are no longer in it."""
         from scrapers.models.article import Article

@@ -122,6 +122,19 @@ def test_an_article_that_another_source_brings_too_has_changed(get: Callable[...
     }
 
 
+def test_a_source_with_a_new_name_is_a_change_of_its_articles(get: Callable[..., Any]) -> None:
+    one, two = make_source("One"), make_source("Two")
+    stored(one, "A")
+    stored(two, "B")
+    begin = get("articles/changes").json()
+    one.name = "First"
+    one.save()
+    two.enabled = False
+    two.save()
+    later = get("articles/changes", since=begin["next"]).json()
+    assert {row["article"]["title"]: row["article"]["sources"] for row in later["items"]} == {"A": ["First"]}
+
+
 def test_deleting_sources_is_a_change_of_their_articles(get: Callable[..., Any]) -> None:
     one, two, three = (make_source() for _ in range(3))
     stored(one, "One")
