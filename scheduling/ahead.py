@@ -41,7 +41,7 @@ GUESSED_SECONDS = 0.00006
 SPARE_FACTOR, SPARE_SECONDS = 1.5, 0.1
 """The writing begins so much earlier than it is expected to take: this machine may have other things to do."""
 LATEST_SECONDS = 1.0
-"""What was made ready counts until so long after its due time: then the time that it was planned for is not over."""
+"""What was made ready counts until so long after its due time: no schedule is due again sooner."""
 CROWDED_SECONDS = 0.05
 """Seconds until the next look while the runs of the fire before wait to begin: they go first."""
 MOST_TRIES = 2
@@ -241,7 +241,7 @@ class Ahead:
         The schedules are locked first, so that none is edited, started by hand or given another run until the commit.
         A part that was not written in time is left to the fire.
         """
-        if not timedelta(0) <= now - prepared.due <= timedelta(seconds=LATEST_SECONDS):
+        if not timedelta(0) <= now - prepared.due < timedelta(seconds=LATEST_SECONDS):
             return False
         claimed = {one.schedule.executor for one in prepared.claimed}
         if claimed and (filling is None or not claimed <= filling.claim.rooms.keys()):

@@ -136,6 +136,10 @@ class FireScheduler(BlockingScheduler):  # type: ignore[misc]
         seconds until either wants to be looked at again."""
         try:
             wait = self._store.ahead.go_on(fired.next_due, datetime.now(UTC))
+        except LostLeadership as error:
+            logger.warning("This process no longer leads: %s", one_line(error))
+            self.lost = True
+            return 0.0
         except Exception as error:
             # The fire itself meets it too, if it stays.
             logger.warning("The next fire cannot be made ready before it is due: %s", one_line(error))

@@ -9,13 +9,14 @@ from functools import partial
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django_apscheduler.models import DjangoJob
 
 from scheduling import ahead, leader
 from scheduling.executors import ThreadExecutor
-from scheduling.fires import FiredRun
+from scheduling.fires import Fired, FiredRun
 from scheduling.leader import LostLeadership
 from scheduling.models import Hold, Leadership, Run, RunStatus, Schedule, ScheduleChange, SchedulerInstance
 from scheduling.places import ClaimedRun, Places
@@ -295,6 +296,14 @@ def test_a_scheduler_that_slept_over_the_due_time_decides_anew(process: Process,
     assert {run.status for run in process.fire(late)} == {RunStatus.MISSED}
 
 
+def test_due_times_found_together_a_second_later_run_once(process: Process) -> None:
+    hourly(interval_seconds=1)
+    process.prepare()
+    process.fire(1.0)
+    assert set(rows().values()) == {RunStatus.MISSED}
+    assert set(rows(DUE + timedelta(seconds=1)).values()) == {RunStatus.RUNNING}
+
+
 def test_a_clock_that_is_set_back_keeps_no_transaction_open(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
     hourly()
     process.prepare()
@@ -321,6 +330,16 @@ def test_a_leader_that_was_replaced_makes_nothing_ready(process: Process) -> Non
         process.prepare()
     assert not process.store.ahead.is_begun
     assert rows() == {}
+
+
+def test_the_scheduler_ends_its_term_when_it_was_replaced_before_a_fire(process: Process) -> None:
+    hourly()
+    process.prepare(until_open=False)
+    Leadership.objects.update(epoch=99)
+    with time_machine.travel(DUE - timedelta(milliseconds=1), tick=False):
+        process.scheduler._go_ahead(Fired(next_due=DUE))
+    assert process.scheduler.lost
+    assert process.store.ahead.open_until is None
 
 
 def test_a_job_row_that_is_gone_costs_no_other_its_fire(process: Process) -> None:
@@ -409,3 +428,22 @@ def test_nobody_is_kept_waiting_who_edits_or_starts_a_schedule(process: Process)
         assert Run.objects.filter(schedule__in=listed([schedule.pk])).count() == 1
 
     elsewhere(work)
+
+
+def test_the_scheduler_makes_ready_by_itself_and_tells_of_it_once(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hourly()
+    told: list[int] = []
+    scheduler = process.scheduler
+    scheduler._fired = lambda fired: told.append(len(fired.runs))
+    monkeypatch.setattr(scheduler, "_process_other_stores", lambda: 5.0)
+    seen = set()
+    with time_machine.travel(DUE - timedelta(seconds=4), tick=False) as clock:
+        while not told:
+            wait = scheduler._process_jobs()
+            seen.add(process.store.ahead.open_until)
+            clock.shift(max(wait, 0.00001))
+    assert told == [COUNT]
+    assert seen == {None, DUE}
+    assert set(Run.objects.values_list("queued_at", flat=True)) == {DUE}, "when it was due, not when it was written"
