@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections.abc import Iterator
@@ -38,6 +39,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("anydb"):
                 item.add_marker(pytest.mark.skip(reason="does not depend on the database"))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector never look again through what was imported and collected."""
+    gc.collect()
+    gc.freeze()
 
 
 def longest_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
