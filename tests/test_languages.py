@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
 
+from scheduling.jobs import registry
 from scheduling.models import RunLog, RunStatus, Schedule, Tag
 from scrapers import starter
 from scrapers.models import Article, ArticleSource, Host, Source, SourceResult, Topic, url_hash
@@ -69,7 +70,7 @@ NAMES = re.compile(
     # Languages in their own words, and the names of groups, which the first migration stored.
     r"|\b(?:de|en|Deutsch|English)\b|\b(?:Viewer|Operator|Editor|Administrator)\b"
     # The jobs and kinds of the tests, and the tables of a library.
-    r"|^(?:Stubborn|Sleep|Refuse(?: for good)?|Raise|Nothing|Idle|Half|Exit|Echo|Eat memory|Crash)$"
+    rf"|^(?:{'|'.join(str(job.label) for job in registry if job.function.__module__.startswith('tests.'))})$"
     r"|^Addresses, one a line$|Django APScheduler \| django job(?: execution)?|^Schedule-tag relationships?: .*"
     # A key of an imported file.
     r"|^url(?=: )"

@@ -175,6 +175,7 @@ def test_a_second_scheduler_stands_by_and_takes_over(start_scheduler: Start) -> 
     assert SchedulerInstance.objects.active().get().pid == second.process.pid
 
 
+@pytest.mark.anydb
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_lets_runs_end(start_scheduler: Start, number: int) -> None:
     scheduler = start_scheduler("--grace", "20")
@@ -211,6 +212,7 @@ def test_runs_beyond_the_limit_wait_and_say_for_what(start_scheduler: Start) -> 
     wait_until(lambda: Run.objects.filter(pk=second.pk, status=RunStatus.SUCCEEDED).exists())
 
 
+@pytest.mark.anydb
 def test_runs_in_threads_begin_while_the_parent_of_child_processes_still_imports(
     start_scheduler: Start, tmp_path: Path
 ) -> None:
@@ -277,6 +279,7 @@ def test_only_one_scheduler_of_two_started_together_leads(start_scheduler: Start
     assert len(due_times) == len(set(due_times))
 
 
+@pytest.mark.anydb
 def test_a_sigterm_to_the_whole_group_still_lets_runs_end(start_scheduler: Start) -> None:
     scheduler = start_scheduler("--grace", "20")
     run, _ = Run.objects.start(job="sleep", parameters={"seconds": 1.5}, cause=Cause.MANUAL)
