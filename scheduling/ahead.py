@@ -4,15 +4,14 @@ transaction that stays open, so that when the time has come little more than the
 Nothing is decided too early. When the time has come the schedules are locked, as by any fire, and what was made ready
 counts only if each of them stands as it was read, nothing is held, and none that runs alone got another run meanwhile.
 Else it is rolled back, and the fire goes its ordinary way (`scheduling.fires`); so it is when a change is noted before.
-Until then nobody sees anything, and on PostgreSQL nobody waits but who locks a schedule to delete it, for a moment;
-SQLite's one write lock is held a little longer than by the fire itself, and earlier.
+Until then nobody sees anything. On PostgreSQL nobody waits but who locks a schedule as if to delete it, for a moment:
+foreign keys are checked already. SQLite's one write lock is held earlier than by the fire itself, and a little longer.
 
 Called by the store (`scheduling.store`), between two looks of the scheduler, in steps so short that an edit finds it.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
@@ -25,8 +24,6 @@ from django.db import transaction
 from scheduling import leader
 from scheduling.fires import Due, FiredRun, FireStore, Plan, plan_fires
 from scheduling.places import Claim, ClaimedRun, Filling, Places
-
-logger = logging.getLogger(__name__)
 
 FEWEST = 100
 """Fires of fewer schedules are quick enough as they are."""
@@ -202,10 +199,8 @@ class Ahead:
         if len(sure) < FEWEST:
             self._tries = MOST_TRIES
             return None
-        return _Prepared(at, sure, alone.intersection(one.schedule_id for one in sure), self._filling())
-
-    def _filling(self) -> Filling | None:
-        return self._places.new_filling() if self._places is not None else None
+        filling = self._places.new_filling() if self._places is not None else None
+        return _Prepared(at, sure, alone.intersection(one.schedule_id for one in sure), filling)
 
     def _plan(self, prepared: _Prepared) -> None:
         part, prepared.unplanned = prepared.unplanned[:PART], prepared.unplanned[PART:]
