@@ -35,6 +35,8 @@ def server(*, fsync: bool = False) -> Iterator[str]:
         postgres = get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
             postgres.psql(f"ALTER SYSTEM SET fsync = {'on' if fsync else 'off'};")
+            if not fsync:
+                postgres.psql("ALTER SYSTEM SET full_page_writes = off;")
             postgres.psql("ALTER SYSTEM SET max_connections = 200;")
             postgres.psql("SELECT pg_reload_conf();")
             yield postgres.get_uri("newss")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -83,7 +84,7 @@ DAILY = (
     "article",
     "topic",
 )
-"""What people work with all day: the short form looks at these."""
+"""What people work with all day: the short form looks at half of these."""
 SHORT = [(390, "dark")]
 # The widest words where there is the least room; English ones are looked at by the next test, and at length.
 PAGES_SHORT = [(390, "dark", "de")]
@@ -175,7 +176,9 @@ def shortcomings(visitor: Visitor, width: int) -> list[str]:
 def test_the_pages_of_each_day_are_accessible_and_fit(
     visit: Callable[..., Visitor], rows: dict[str, int], width: int, scheme: str, language: str
 ) -> None:
-    look_at(visit(width, scheme), [PAGES[name] for name in DAILY], rows, width, language)
+    """Half of them by turns, as the seed of the random order falls; the long form looks at all, in every look."""
+    names = random.sample(DAILY, len(DAILY) // 2)
+    look_at(visit(width, scheme), [PAGES[name] for name in names], rows, width, language)
 
 
 @pytest.mark.long
