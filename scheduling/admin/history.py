@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 
 from scheduling.models import FollowUp, Schedule, Tag
 
-KEY, RESTORED = "newss", "newss_restored"
+KEY = "newss"
 TAGS, FOLLOWS = "tags", "follows"
 """Under these names the history keeps what stands in rows of its own."""
 HIDDEN = ("id", "created_at", "version", "paused_at", "paused_until", "paused_by", "pause_reason")
@@ -49,23 +49,22 @@ def note(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
 
 def details(entry: LogEntry) -> dict[str, Any]:
     """Return what was stored with an entry; empty for one of another origin."""
-    found = [message[KEY] for message in _messages(entry) if KEY in message]
-    return dict(found[-1]) if found else {}
-
-
-def _messages(entry: LogEntry) -> list[dict[str, Any]]:
-    """Return the messages of an entry, none where they are plain words."""
     try:
         messages = json.loads(entry.change_message)
     except ValueError:
-        return []
-    return [message for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []
+        return {}
+    found = [message[KEY] for message in messages if isinstance(message, dict) and KEY in message]
+    return {name: value for stored in found for name, value in stored.items()}
 
 
-def restored_from(entry: LogEntry) -> datetime | None:
-    """Return when the version was made that an entry restored; None for an entry of another kind."""
-    found = [message[RESTORED] for message in _messages(entry) if RESTORED in message]
-    return datetime.fromisoformat(found[0]) if found else None
+def restoring(entry: LogEntry) -> dict[str, Any]:
+    """Return what is stored with the message of a save that restores the version of an entry: when that was made."""
+    return {KEY: {"restored": entry.action_time.isoformat()}}
+
+
+def restored_from(stored: Mapping[str, Any]) -> datetime | None:
+    """Return from `details` when the version was made that an entry restored; None for an entry of another kind."""
+    return datetime.fromisoformat(stored["restored"]) if "restored" in stored else None
 
 
 def follows_of(schedule: Schedule) -> list[list[str]]:

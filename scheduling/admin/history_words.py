@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django import forms
-from django.contrib.admin.models import LogEntry
 from django.db.models import Model
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-from scheduling.admin.history import FOLLOWS, TAGS, details
+from scheduling.admin.history import FOLLOWS, TAGS
 from scheduling.models import FollowOn
 
 Parts = Callable[[str, Mapping[str, Any]], Mapping[str, forms.Field]]
@@ -25,28 +24,27 @@ class _Change(NamedTuple):
     label: str
     old: Any
     new: Any
-    field: forms.Field | None = None
     choices: Mapping[Any, Any] = {}
-
-    def rows(self) -> tuple[type[Model], set[Any]] | None:
-        """Return the keys of rows that this is about, and their model; None when it is about none."""
-        if not isinstance(self.field, forms.ModelChoiceField) or self.field.queryset is None:
-            return None
-        return self.field.queryset.model, {*_listed(self.old), *_listed(self.new)}
+    model: type[Model] | None = None
+    """The model whose rows the values are keys of, if they are."""
 
     def words(self, value: Any, names: Names) -> str:
         """Return one of the two values as people read it."""
-        if isinstance(self.field, forms.ModelChoiceField) and self.field.queryset is not None:
-            known = names[self.field.queryset.model]
-            return shown([str(known.get(key, f"#{key}")) for key in _listed(value)])
+        if self.model is not None:
+            return shown([str(names[self.model].get(key, f"#{key}")) for key in _listed(value)])
         if isinstance(value, str | int) and value in self.choices:
             return str(self.choices[value])
         return shown(value)
 
 
-def shown_changes(entries: Sequence[LogEntry], model: type[Model], parts: Parts) -> list[list[tuple[str, str, str]]]:
-    """Return (label, old, new) of each change of each entry; one query for each model that parameters name rows of."""
-    changes = [list(_changes_of(entry, model, parts)) for entry in entries]
+def shown_changes(
+    stored: Sequence[Mapping[str, Any]], model: type[Model], parts: Parts
+) -> list[list[tuple[str, str, str]]]:
+    """Return (label, old, new) of each change of each entry, given what `history.details` returns of it.
+
+    One query for each model that parameters name rows of.
+    """
+    changes = [list(_changes_of(one, model, parts)) for one in stored]
     names = _names_in(change for found in changes for change in found)
     return [
         [(capfirst(change.label), change.words(change.old, names), change.words(change.new, names)) for change in found]
@@ -65,8 +63,7 @@ def shown(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
 
 
-def _changes_of(entry: LogEntry, model: type[Model], parts: Parts) -> Iterator[_Change]:
-    stored = details(entry)
+def _changes_of(stored: Mapping[str, Any], model: type[Model], parts: Parts) -> Iterator[_Change]:
     fields = {field.attname: field for field in model._meta.concrete_fields}
     for name, (old, new) in sorted(stored.get("changes", {}).items()):
         if name == FOLLOWS:
@@ -88,15 +85,17 @@ def _changes_within(
             continue
         field = fields.get(key)
         label = str(field.label) if field and field.label else key.replace("_", " ")
-        choices = {} if isinstance(field, forms.ModelChoiceField) else dict(getattr(field, "choices", ()))
-        yield _Change(label, old.get(key), new.get(key), field, choices)
+        if isinstance(field, forms.ModelChoiceField) and field.queryset is not None:
+            yield _Change(label, old.get(key), new.get(key), model=field.queryset.model)
+        else:
+            yield _Change(label, old.get(key), new.get(key), dict(getattr(field, "choices", ())))
 
 
 def _names_in(changes: Iterable[_Change]) -> Names:
     wanted: dict[type[Model], set[Any]] = defaultdict(set)
     for change in changes:
-        if rows := change.rows():
-            wanted[rows[0]] |= rows[1]
+        if change.model is not None:
+            wanted[change.model].update(_listed(change.old), _listed(change.new))
     return {model: model._default_manager.in_bulk(keys) for model, keys in wanted.items()}
 
 

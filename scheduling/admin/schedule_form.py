@@ -134,7 +134,7 @@ class ScheduleForm(BorrowingForm):
 
     def borrowed(self) -> Mapping[str, forms.Field]:
         """Return the fields of the job's form."""
-        return registry.get(self.job_name).form.base_fields if self.job_name in registry else {}
+        return registry.form_fields(self.job_name)
 
     def clean(self) -> dict[str, Any]:
         """Check the parameters with the job's own form, and put them on the schedule."""

@@ -95,7 +95,7 @@ class ScheduleAdmin(ScheduleListAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return *What*, *When* and *How*, each with a sentence of help."""
         job = self._job_name(request, obj)
-        parameters = [parameter_field(name) for name in registry.get(job).form.base_fields] if job in registry else []
+        parameters = [parameter_field(name) for name in registry.form_fields(job)]
         can_change = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         job_fields = ["job", "job_shown", *parameters] if can_change else ["job", "parameters_shown"]
         return [
@@ -194,7 +194,7 @@ class ScheduleAdmin(ScheduleListAdmin):
     def choices_view(self, request: HttpRequest) -> JsonResponse:
         """Answer the rows that a job's field offers and that fit `term`, a page at a time, as Select2 asks for them."""
         job, name, term = (request.GET.get(key, "") for key in ("job", "field", "term"))
-        field = registry.get(job).form.base_fields.get(name) if job in registry else None
+        field = registry.form_fields(job).get(name)
         rows = getattr(field, "queryset", None)
         model_admin = self.admin_site._registry.get(rows.model) if rows is not None else None
         if model_admin is None or rows is None:

@@ -76,15 +76,16 @@ class HistoryMixin(_Admin):
         if getattr(answer, "context_data", None) is None:
             return answer  # type: ignore[no-any-return]
         entries = list(reversed(answer.context_data["action_list"].object_list))
-        changes = shown_changes(entries, self.model, self.history_parts)
+        stored = [history.details(entry) for entry in entries]
+        changes = shown_changes(stored, self.model, self.history_parts)
         answer.context_data["versions"] = [
             {
                 "entry": entry,
                 "changes": found,
-                "restored": history.restored_from(entry),
-                "restorable": number > 0 and bool(history.details(entry)),
+                "restored": history.restored_from(one),
+                "restorable": number > 0 and bool(one),
             }
-            for number, (entry, found) in enumerate(zip(entries, changes, strict=True))
+            for number, (entry, one, found) in enumerate(zip(entries, stored, changes, strict=True))
         ]
         return answer  # type: ignore[no-any-return]
 
@@ -98,8 +99,7 @@ class VersionsAdmin(HistoryMixin, ListedAdmin):
 
     def history_parts(self, name: str, values: Mapping[str, Any]) -> Mapping[str, Field]:
         """Return the parameters of a job by the fields of its form; none for a job that is gone."""
-        job = values.get("job")
-        return registry.get(job).form.base_fields if name == "parameters" and job in registry.names() else {}
+        return registry.form_fields(values.get("job", "")) if name == "parameters" else {}
 
     def get_urls(self) -> list[URLPattern]:
         """Add the address of the button that restores."""
@@ -128,7 +128,7 @@ class VersionsAdmin(HistoryMixin, ListedAdmin):
             self.message_user(request, _t("Not restored: %s") % " ".join(error.messages), messages.ERROR)
             return HttpResponseRedirect(reverse("admin:scheduling_schedule_history", args=[schedule_id]))
         schedule.refresh_from_db()
-        message = {"changed": {"fields": []}, history.RESTORED: entry.action_time.isoformat()}
+        message = {"changed": {"fields": []}, **history.restoring(entry)}
         schedule.values_before = before  # type: ignore[attr-defined]
         self.log_change(request, schedule, [message])
         self.message_user(request, _t("The version is restored."), messages.SUCCESS)

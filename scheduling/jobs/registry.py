@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.core.exceptions import ValidationError
-from django.forms import CharField
+from django.forms import CharField, Field
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
@@ -176,6 +176,10 @@ class Registry:
     def label(self, name: str) -> str:
         """Return a job's label, or its name if it is not registered (any more)."""
         return str(self._jobs[name].label) if name in self._jobs else name
+
+    def form_fields(self, name: str) -> Mapping[str, Field]:
+        """Return the fields of a job's form; none for one that is not registered (any more)."""
+        return self._jobs[name].form.base_fields if name in self._jobs else {}
 
     def describe(self, name: str, parameters: Any) -> str:
         """Return in words what a job would do with these parameters; as they are, where they are no object."""

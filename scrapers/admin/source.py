@@ -140,8 +140,7 @@ class SourceAdmin(ColumnsMixin, PollMixin, StartMixin, PauseMixin, DeleteMixin, 
         """Return the options of a kind by the fields of its form, and the settings by theirs."""
         if name == "settings":
             return {setting.name: setting.field() for setting in SETTINGS.values()}
-        known = name == "options" and values.get("kind") in dict(kinds.choices())
-        return kinds.get(values["kind"]).form.base_fields if known else {}
+        return kinds.form_fields(values.get("kind", "")) if name == "options" else {}
 
     def edit_many_value(self, row: Source, name: str) -> Any:
         """Return what a field or a setting is for this source alone."""

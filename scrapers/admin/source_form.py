@@ -48,8 +48,7 @@ else:
 
 def option_names(kind: str) -> list[str]:
     """Return the names that the options of a kind have in the form of a source (none for an unknown kind)."""
-    fields = registry.get(kind).form.base_fields if kind in dict(registry.choices()) else {}
-    return [f"{OPTION}-{name}" for name in fields]
+    return [f"{OPTION}-{name}" for name in registry.form_fields(kind)]
 
 
 def setting_names(group: str) -> list[str]:
@@ -141,8 +140,7 @@ class SourceForm(SettingsFields, BorrowingForm):
     def for_kind(cls, kind: str) -> type[SourceForm]:
         """Return the form class with the options of a kind (none for an unknown one) and all settings."""
         options = {
-            name: _looked(copy.deepcopy(registry.get(kind).form.base_fields[name.removeprefix(f"{OPTION}-")]))
-            for name in option_names(kind)
+            f"{OPTION}-{name}": _looked(copy.deepcopy(field)) for name, field in registry.form_fields(kind).items()
         }
         body = {**options, **setting_fields(), "kind_name": kind, "Meta": cls.Meta, "Media": cls.Media}
         return type(f"{cls.__name__}Of{kind.title()}", (cls,), body)
@@ -153,8 +151,7 @@ class SourceForm(SettingsFields, BorrowingForm):
 
     def borrowed(self) -> Mapping[str, forms.Field]:
         """Return the fields of the kind's options."""
-        known = self.kind_name in dict(registry.choices())
-        return registry.get(self.kind_name).form.base_fields if known else {}
+        return registry.form_fields(self.kind_name)
 
     def says_above(self, name: str) -> bool:
         """Tell whether what the model says of options or settings is shown above the form: a field tells it better."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.exceptions import ValidationError
+from django.forms import Field
 from django.utils.translation import gettext as _
 
 from scrapers.kinds.forms import OptionsForm
@@ -117,6 +118,10 @@ class Registry:
     def find(self, name: str) -> Kind | None:
         """Return a kind, or None where there is none of this name."""
         return self._kinds.get(name)
+
+    def form_fields(self, name: str) -> Mapping[str, Field]:
+        """Return the fields of a kind's options; none where there is none of this name."""
+        return self._kinds[name].form.base_fields if name in self._kinds else {}
 
     def choices(self) -> list[tuple[str, Any]]:
         """Return (name, label) of all kinds for a form field."""
