@@ -61,7 +61,7 @@ check: install-dev  ## lint, format, types, templates, imports, migrations, depl
 	$(BIN)/djlint --check --lint --quiet newss_project scheduling scrapers
 	$(BIN)/lint-imports
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py makemigrations --check --dry-run
-	SECRET_KEY="$$($(BIN)/python -c 'from django.core.management.utils import get_random_secret_key as k; print(k())')" \
+	SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))')" \
 		NEWSS_ENV_FILE=/dev/null DEBUG=off ALLOWED_HOSTS=news.example.org NEWSS_CONTACT=mailto:news@example.org \
 		DATABASE_URL=sqlite:////tmp/newss-check.sqlite3 \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
