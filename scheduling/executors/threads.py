@@ -294,11 +294,13 @@ class ThreadExecutor(Executor):
     def _write(self) -> None:
         """Write ends, as many at a time as have come together; wait for a database that is away."""
         ends: list[Finished | None] = []
+        # Never set. Under libfaketime `time.sleep` fails when the clock is set, and ended this thread.
+        pause = threading.Event()
         while None not in ends:
             ends = [self._finished.get()]
             until = time.monotonic() + WRITER_WAITS_SECONDS
             while (self.is_crowded() or self._are_taking_turns()) and time.monotonic() < until:
-                time.sleep(0.02)
+                pause.wait(0.02)
             with contextlib.suppress(Empty):
                 while len(ends) < CHUNK:
                     ends.append(self._finished.get_nowait())
