@@ -103,19 +103,24 @@ class ScheduleJobStore(DjangoJobStore):  # type: ignore[misc]
     def remember(self, schedules: Iterable[Schedule]) -> None:
         """Keep freshly read schedules, so that a fire need not read them again."""
         # Of thousands, many have the same trigger; to make it anew for each takes long at a start.
-        made: dict[tuple[Any, ...] | None, ScheduleTrigger | None] = {}
+        made: dict[tuple[Any, ...], ScheduleTrigger | None] = {}
         for schedule in schedules:
             self._cache.pop(schedule.pk, None)
             key = schedule.trigger_key()
-            try:
-                trigger = made[key] if key in made else schedule.trigger()
-            except Exception as error:
-                logger.warning("Schedule %s is broken: %s", schedule.pk, error)
-                continue
-            if key is not None:
-                made[key] = trigger
+            if key is not None and key in made:
+                trigger = made[key]
+            else:
+                try:
+                    trigger = schedule.trigger()
+                except Exception as error:
+                    logger.warning("Schedule %s is broken: %s", schedule.pk, error)
+                    continue
+                if trigger is not None:
+                    trigger = self._triggers.setdefault(trigger, trigger)
+                if key is not None:
+                    made[key] = trigger
             if trigger is not None:
-                self._cache[schedule.pk] = Known(schedule, self._triggers.setdefault(trigger, trigger))
+                self._cache[schedule.pk] = Known(schedule, trigger)
 
     def trigger(self, schedule: Schedule) -> ScheduleTrigger | None:
         """Return the trigger of a schedule that was remembered; None for one that is manual or broken."""

@@ -62,7 +62,7 @@ class Sync:
                 if key in changed_at
                 or self._settled.get(key) != (version, _row_state(rows.get(f"{JOB_ID_PREFIX}{key}")))
             ]
-            schedules = Schedule.objects.filter(pk__in=listed(doubtful)) if doubtful else []
+            schedules = Schedule.objects.filter(pk__in=listed(doubtful)).order_by() if doubtful else []
             return removed + self._apply(schedules, changed_at, now, rows)
 
     def changes(self, now: datetime) -> int:

@@ -125,7 +125,7 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]
         return min(until, self.end) if self.end else until
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self.__getstate__() == other.__getstate__()
+        return type(other) is type(self) and vars(self) == vars(other)
 
     def __hash__(self) -> int:
         return hash((type(self), *self.__getstate__().values()))
