@@ -15,11 +15,21 @@ def machine() -> str:
 
 def create_database(server: str, name: str) -> str:
     """Create an empty database on a server (an address as `tests.postgres.server` yields it); return its address."""
+    _execute(server, f"CREATE DATABASE {name}")
+    return server.replace("/newss?", f"/{name}?")
+
+
+def drop_database(server: str, name: str) -> None:
+    """Drop a database, with what is yet to be written or tidied up of it: no later measure bears that."""
+    _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+    _execute(server, "CHECKPOINT")
+
+
+def _execute(server: str, statement: str) -> None:
     import psycopg2
 
     own = psycopg2.connect(server.replace("/newss?", "/postgres?"))
     own.autocommit = True
     with own.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
+        cursor.execute(statement)
     own.close()
-    return server.replace("/newss?", f"/{name}?")

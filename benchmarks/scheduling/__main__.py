@@ -9,15 +9,17 @@ installed there is left out, and said so. The figures also go to `benchmarks/out
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import create_database, machine
+from benchmarks.common import create_database, drop_database, machine
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "benchmarks" / "out" / "scheduling.json"
@@ -122,15 +124,16 @@ class System:
         """Measure in a process of its own; a peer that fails or does not end in time has no figures, and it is said."""
         done: subprocess.CompletedProcess[str] | None = None
         try:
-            done = subprocess.run(
-                [self._python, "-W", "ignore", "-m", self._module, self._store, self._database(), measure, str(number)],
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=LIMIT_SECONDS,
-            )
+            with self._database() as url:
+                done = subprocess.run(
+                    [self._python, "-W", "ignore", "-m", self._module, self._store, url, measure, str(number)],
+                    cwd=ROOT,
+                    env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                    timeout=LIMIT_SECONDS,
+                )
             found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
         except subprocess.TimeoutExpired:
             print(f"{self._name}: {measure} {number}: not done within {LIMIT_SECONDS} s", flush=True)
@@ -141,13 +144,19 @@ class System:
         print(f"{self._name}: {measure} {number}: {found}", flush=True)
         return found
 
-    def _database(self) -> str:
-        """Return the address of an empty database."""
+    @contextlib.contextmanager
+    def _database(self) -> Iterator[str]:
+        """Yield the address of an empty database, which is gone afterwards."""
         self._number += 1
         if self._kind == "sqlite":
-            return f"sqlite:///{self._folder / f'{self._name}-{self._number}.sqlite3'}"
-        url = create_database(self._url, f"bench_{self._name}_{self._number}")
-        return url.replace("postgresql://", "postgres://", 1)
+            yield f"sqlite:///{self._folder / f'{self._name}-{self._number}.sqlite3'}"
+            return
+        name = f"bench_{self._name}_{self._number}"
+        url = create_database(self._url, name)
+        try:
+            yield url.replace("postgresql://", "postgres://", 1)
+        finally:
+            drop_database(self._url, name)
 
 
 def print_table(figures: dict[str, dict[str, Any]]) -> None:
