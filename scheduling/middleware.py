@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from urllib.parse import unquote
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
+
+from scheduling.zones import zone_names
 
 COOKIE = "newss_zone"
 
@@ -18,10 +20,9 @@ class ViewerZoneMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
-        self._zones = available_timezones()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request in the viewer's zone."""
         name = unquote(request.COOKIES.get(COOKIE, ""))
-        with timezone.override(ZoneInfo(name) if name in self._zones else None):
+        with timezone.override(ZoneInfo(name) if name in zone_names() else None):
             return self._get_response(request)

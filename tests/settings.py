@@ -6,17 +6,12 @@ file, since WAL and locks between processes are what is to be tested.
 
 import os
 import tempfile
-import zoneinfo
-from functools import cache
 from pathlib import Path
 
 _scratch = Path(tempfile.gettempdir()) / f"newss-tests-{os.getuid()}"
 _scratch.mkdir(exist_ok=True)
 _worker = os.environ.get("PYTEST_XDIST_WORKER", f"pid{os.getpid()}")
 _sqlite = _scratch / f"{os.environ.get('PYTEST_XDIST_TESTRUNUID', 'single')[:8]}-{_worker}.sqlite3"
-
-# They are looked for on the disk each time; a form asks for them often, and the tests for hundreds of forms.
-zoneinfo.available_timezones = cache(zoneinfo.available_timezones)
 
 os.environ["NEWSS_ENV_FILE"] = os.devnull
 os.environ["SECRET_KEY"] = "only-for-tests"

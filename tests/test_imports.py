@@ -32,3 +32,14 @@ def test_what_differs_between_databases_stands_in_a_few_named_files() -> None:
         if "connection.vendor" in path.read_text() and path.name not in allowed and "migrations" not in path.parts
     }
     assert not found
+
+
+def test_time_zones_are_looked_for_on_the_disk_in_one_place() -> None:
+    """Doing so opens six hundred files, and a form asks several times."""
+    found = [
+        str(path.relative_to(ROOT))
+        for app in ("newss_project", "scheduling", "scrapers")
+        for path in (ROOT / app).rglob("*.py")
+        if "available_timezones" in path.read_text()
+    ]
+    assert found == ["scheduling/zones.py"]

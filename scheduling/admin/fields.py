@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.utils import timezone
@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold import widgets
 
 from scheduling.triggers.fields import LONGEST_INTERVAL
+from scheduling.zones import zone_names
 
 UNITS: list[tuple[int, str | Promise]] = [
     (1, _("seconds")),
@@ -129,7 +130,7 @@ class ZonedDateTimeField(forms.SplitDateTimeField):
 
     def use(self, zone: str) -> None:
         """Read and show the moment in this zone; an unknown one (told at its own field) leaves the active zone."""
-        self.zone = self.widget.zone = ZoneInfo(zone) if zone in available_timezones() else None
+        self.zone = self.widget.zone = ZoneInfo(zone) if zone in zone_names() else None
 
     def compress(self, data_list: Any) -> datetime | None:
         """Return the moment; raises `ValidationError` for one that a change of clocks leaves out."""

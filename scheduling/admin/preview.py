@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from cronsim import CronSimError
 
 from scheduling.models import Schedule
+from scheduling.zones import zone_names
 
 WHEN = (
     "trigger_kind",
@@ -47,7 +48,7 @@ class Preview:
 
 def zones() -> list[str]:
     """Return the time zones that a form proposes."""
-    return sorted(name for name in available_timezones() if "/" in name or name == "UTC")
+    return sorted(name for name in zone_names() if "/" in name or name == "UTC")
 
 
 def of_form(form: Any) -> Preview:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from zoneinfo import TZPATH, available_timezones
+from zoneinfo import TZPATH
 
 from django.conf import settings
 from django.core import checks
@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from scheduling import database
 from scheduling.doctor.findings import Finding, error, examination, warning
 from scheduling.jobs import registry
+from scheduling.zones import zone_names
 
 LITTLE_SPACE_MB = 500
 NO_SPACE_MB = 50
@@ -46,7 +47,7 @@ def disk(now: datetime) -> Iterator[Finding]:
 @examination
 def zone_data(now: datetime) -> Iterator[Finding]:
     """Find that there is no data of time zones, or that it is old."""
-    if settings.TIME_ZONE not in available_timezones():
+    if settings.TIME_ZONE not in zone_names():
         yield error(
             "doctor.E062",
             _("There is no data for the time zone %(zone)s.") % {"zone": settings.TIME_ZONE},

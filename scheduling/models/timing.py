@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
-from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -21,6 +20,7 @@ from scheduling.triggers import CalendarUnit, PlainFields, ScheduleTrigger, Trig
 from scheduling.triggers.fields import PLAIN_NAMES
 from scheduling.triggers.jitter import delay
 from scheduling.triggers.outlook import clock_warnings, duration_words, shortest_distance
+from scheduling.zones import zone_names
 
 
 def default_zone() -> str:
@@ -30,7 +30,7 @@ def default_zone() -> str:
 
 def validate_zone(name: str) -> None:
     """Raise a `ValidationError` for a name that the zone database does not have."""
-    if name not in available_timezones():
+    if name not in zone_names():
         raise ValidationError(
             gettext("There is no time zone “%(name)s”; write it like Europe/Berlin."),
             code="zone",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
@@ -17,6 +17,7 @@ from scheduling.triggers.blackout import BlackoutTrigger
 from scheduling.triggers.combined import AllOfTrigger, AnyOfTrigger
 from scheduling.triggers.fields import Errors, PlainFields, TriggerKind, out_of_years, read_date, read_time
 from scheduling.triggers.words import all_of_words, any_of_words, blackout_words
+from scheduling.zones import zone_names
 
 MOST_PARTS = 10
 """So many triggers make up a combination at most."""
@@ -130,7 +131,7 @@ class TriggerFields:
 
         To be asked of fields without errors. A search looks five years ahead at combinations and blackouts.
         """
-        if self.kind not in TriggerKind.values or self.zone not in available_timezones():
+        if self.kind not in TriggerKind.values or self.zone not in zone_names():
             return {}
         trigger = self.trigger()
         if trigger is None or trigger.next_after(now) is not None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
+from scheduling.zones import zone_names
 from scrapers import conf, health, polling
 from scrapers.database import update_rows
 from scrapers.fetch.failures import CollectError, FailureClass
@@ -32,7 +33,7 @@ DAY_MINUTES = 24 * 60
 
 def validate_zone(value: str) -> None:
     """Accept the name of a time zone; raises `ValidationError`."""
-    if value not in available_timezones():
+    if value not in zone_names():
         raise ValidationError(_("There is no time zone of this name; one is Europe/Zurich, say."))
 
 

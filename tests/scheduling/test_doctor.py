@@ -292,7 +292,7 @@ def test_e062_w063_w064_zone_data(db: None, monkeypatch: pytest.MonkeyPatch, set
     assert found("doctor.W063")
     monkeypatch.setattr(machine, "zone_data_version", lambda: "2019c")
     assert "2019c" in found("doctor.W064")[0].what
-    monkeypatch.setattr(machine, "available_timezones", set)
+    monkeypatch.setattr(machine, "zone_names", frozenset)
     assert found("doctor.E062")
 
 
