@@ -17,6 +17,7 @@ from pytest_django import DjangoDbBlocker
 
 from tests.databases import migrate_once
 from tests.shared import LONG, SHORT
+from tests.zygote import Zygote, child_environment
 
 settings.register_profile("short", max_examples=SHORT, derandomize=True, deadline=None)
 settings.register_profile("long", max_examples=LONG, deadline=None)
@@ -103,6 +104,14 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", teardown)
         yield
+
+
+@pytest.fixture(scope="session")
+def zygote(django_db_setup: None) -> Iterator[Zygote]:
+    """Return what starts commands on the test database in milliseconds."""
+    started = Zygote(child_environment())
+    yield started
+    started.close()
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,10 @@
-"""Schedulers that start in milliseconds: a process that has imported what `runapscheduler` imports, and forks.
+"""Commands that start in milliseconds: a process that has imported what `runapscheduler` imports, and forks.
 
-What it forks is what a `manage.py runapscheduler` is after its one to two seconds of imports: Django set up, no
-thread, no connection, a session of its own, its output in a file; what becomes its forkserver is forked from it before
-it begins (`scheduling.forkservers`).
+What it forks is what a `manage.py runapscheduler`, or another command, is after its one to two seconds of imports:
+Django set up, no thread, no connection, a session of its own, its output in a file; what becomes its forkserver is
+forked from it before it begins (`scheduling.forkservers`).
 
-A scheduler that needs an environment of its own reads the settings anew after the fork; nothing else here looks at the
+A command that needs an environment of its own reads the settings anew after the fork; nothing else here looks at the
 environment while it is imported. One zygote lives beside each pytest worker that needs it, and ends with it.
 """
 
@@ -76,7 +76,7 @@ class Zygote:
         )
 
     def start(self, log: Path, *arguments: str, **environment: str) -> Forked:
-        """Start `runapscheduler` with arguments and variables of the environment; its output goes to a file."""
+        """Start a command of `manage.py` with variables of the environment; its output goes to a file."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([str(log), environment, *arguments]) + "\n")
@@ -88,18 +88,37 @@ class Zygote:
         self._process.communicate(timeout=60)
 
 
+def child_environment() -> dict[str, str]:
+    """Return the environment of a child process that works on the test database."""
+    from django.db import connection
+
+    settings = connection.settings_dict
+    if connection.vendor == "postgresql":
+        url = f"postgres://{settings['USER']}:{settings['PASSWORD']}@/{settings['NAME']}?host={settings['HOST']}"
+        url += f"&port={settings['PORT']}" if settings["PORT"] else ""
+    else:
+        url = f"sqlite:///{settings['NAME']}"
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "NEWSS_TEST_CHILD": "1",
+        "DATABASE_URL": url,
+        "PYTHONDEVMODE": "",
+    }
+
+
 def _ended(log: Path) -> Path:
     """Return the file that holds the exit code of what writes to a log, once it has ended."""
     return log.with_suffix(".ended")
 
 
 def main() -> Any:
-    """Fork a scheduler for each line of standard input: JSON, a list of its log, its environment and its arguments."""
+    """Fork a command for each line of standard input: JSON, a list of its log, its environment and its arguments."""
     sys.argv = ["manage.py"]
     _set_up()
     while line := sys.stdin.readline():
         log, environment, *arguments = json.loads(line)
-        # One process waits for each scheduler and notes how it ended.
+        # One process waits for each command and notes how it ended.
         if os.fork() == 0:
             if (pid := os.fork()) == 0:
                 _apart(log)
@@ -110,7 +129,7 @@ def main() -> Any:
                 from django.core.management import execute_from_command_line
 
                 # The end is that of any program, from here on.
-                return execute_from_command_line(["manage.py", "runapscheduler", *arguments])
+                return execute_from_command_line(["manage.py", *arguments])
             print(pid, flush=True)
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             new = Path(log).with_suffix(".new")
@@ -152,7 +171,9 @@ def _read_settings_again() -> None:
 def _apart(log: str) -> None:
     """Give this process a session, an input and an output of its own."""
     os.setsid()
-    for number, (path, flags) in enumerate([(os.devnull, os.O_RDONLY), *[(log, os.O_WRONLY | os.O_APPEND)] * 2]):
+    for number, (path, flags) in enumerate(
+        [(os.devnull, os.O_RDONLY), *[(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)] * 2]
+    ):
         opened = os.open(path, flags)
         os.dup2(opened, number)
         os.close(opened)

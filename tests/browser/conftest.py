@@ -17,7 +17,7 @@ from django.test import Client
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests import factories
-from tests.scheduling.conftest import SchedulerProcess, start_scheduler, zygote  # noqa: F401  fixtures
+from tests.scheduling.conftest import SchedulerProcess, start_scheduler  # noqa: F401  a fixture
 from tests.scrapers.conftest import serve  # noqa: F401  a fixture
 from tests.site import SiteServer
 

@@ -74,7 +74,7 @@ class Schedulers:
         path = self._folder / f"scheduler{self.started}.log"
         with path.open("wb") as log:
             if self._zygote is not None:
-                self.running.append(self._zygote.start(path, "--grace", "5"))
+                self.running.append(self._zygote.start(path, "runapscheduler", "--grace", "5"))
                 return
             self.running.append(
                 subprocess.Popen(

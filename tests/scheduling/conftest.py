@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import psutil
 import pytest
 from django.db import connection
 
-from tests.zygote import Forked, Zygote
+from tests.zygote import Forked, Zygote, child_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,7 +45,7 @@ class SchedulerProcess:
         self._file = log.open("w")
         self.process: subprocess.Popen[bytes] | Forked
         if zygote is not None:
-            self.process = zygote.start(log, *arguments, **environment)
+            self.process = zygote.start(log, "runapscheduler", *arguments, **environment)
         else:
             self.process = subprocess.Popen(
                 [sys.executable, str(ROOT / "manage.py"), "runapscheduler", *arguments],
@@ -89,31 +88,6 @@ class SchedulerProcess:
         if self.process.poll() is None:
             self.kill()
         self._file.close()
-
-
-def child_environment() -> dict[str, str]:
-    """Return the environment of a child process that works on the test database."""
-    settings = connection.settings_dict
-    if connection.vendor == "postgresql":
-        url = f"postgres://{settings['USER']}:{settings['PASSWORD']}@/{settings['NAME']}?host={settings['HOST']}"
-        url += f"&port={settings['PORT']}" if settings["PORT"] else ""
-    else:
-        url = f"sqlite:///{settings['NAME']}"
-    return {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "tests.settings",
-        "NEWSS_TEST_CHILD": "1",
-        "DATABASE_URL": url,
-        "PYTHONDEVMODE": "",
-    }
-
-
-@pytest.fixture(scope="session")
-def zygote(django_db_setup: None) -> Iterator[Zygote]:
-    """Return what starts schedulers in milliseconds."""
-    started = Zygote(child_environment())
-    yield started
-    started.close()
 
 
 @pytest.fixture

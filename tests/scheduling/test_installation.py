@@ -18,7 +18,8 @@ from django.utils import timezone
 from scheduling import leader, recovery
 from scheduling.models import Installation, InstanceState, Run, RunStatus, SchedulerInstance
 from tests import factories
-from tests.scheduling.conftest import SchedulerProcess, child_environment, wait_until
+from tests.scheduling.conftest import SchedulerProcess, wait_until
+from tests.zygote import child_environment
 
 Start = Callable[..., SchedulerProcess]
 

@@ -19,6 +19,7 @@ from scrapers.fetch.answers import Answer
 from scrapers.fetch.client import Fetcher
 from scrapers.models import SourceResult
 from tests import factories
+from tests.scrapers.newsworld import running_world, world  # noqa: F401  fixtures
 from tests.site import SiteServer
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,52 +16,12 @@ import pytest
 
 from scrapers.models import Article, Host, HostGroup, ResultStatus, Source, SourceResult
 from tests.scrapers.conftest import Collected
-
-WORLD = Path(__file__).resolve().parents[3] / "shared" / "newsworld"
-FORMATS = ("rss", "atom", "json")
+from tests.scrapers.newsworld import WORLD, World, is_polite
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(not WORLD.is_dir(), reason="the news world is not here"),
 ]
-
-
-@dataclass
-class World:
-    """The running world."""
-
-    port: int
-
-    def control(self, path: str) -> Any:
-        """Return what the control address answers."""
-        with urllib.request.urlopen(f"http://127.0.3.1:{self.port}{path}", timeout=10) as answer:
-            return json.load(answer)
-
-    def fault(self, name: str) -> str:
-        """Return the address of a fault."""
-        return f"http://127.0.2.1:{self.port}/{name}"
-
-    def subscribe(self, outlets: list[dict[str, Any]]) -> None:
-        """Add a source for each outlet, the formats by turns."""
-        for number, outlet in enumerate(outlets):
-            url = f"{outlet['base']}/feed.{FORMATS[number % 3]}"
-            Source.objects.create(name=f"Outlet {outlet['country']}", url=url)
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.3.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, WORLD / "serve.py", "--port", str(port)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    assert process.stdout is not None
-    assert b"outlets on" in process.stdout.readline()
-    yield World(port)
-    process.terminate()
-    process.wait()
-    process.stdout.close()
 
 
 def score(tmp_path: Path) -> dict[str, float]:
@@ -86,15 +44,6 @@ def score(tmp_path: Path) -> dict[str, float]:
     line = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     print(line)
     return {name: float(value) for name, value in re.findall(r"(\w+) (\d\.\d+)", line.replace("text F1", "text"))}
-
-
-def is_polite(stats: dict[str, Any]) -> None:
-    """Assert that no host was asked more than once at once, nor sooner than its Crawl-delay of 1 s allows."""
-    for host, figures in stats.items():
-        assert figures["most_at_once"] == 1, host
-        assert figures["smallest_gap"] is None or figures["smallest_gap"] >= 0.95, host
-        assert all("NEWSS/" in request["ua"] for request in figures["requests"])
-        assert not any(request["path"].startswith("/private") for request in figures["requests"])
 
 
 def runs_twice(world: World, articles: int, collect_news: Callable[..., Collected]) -> None:

@@ -11,9 +11,7 @@ from scrapers.discovery import Discovery, discover
 from scrapers.guesses import PAGES
 from scrapers.models import Source
 from scrapers.tryout import rehearse
-from tests.scrapers.test_newsworld import WORLD, World, world
-
-__all__ = ["world"]
+from tests.scrapers.newsworld import WORLD, World
 
 pytestmark = [
     pytest.mark.anydb,

@@ -10,9 +10,7 @@ import pytest
 from scrapers.kinds import scrapy_spider
 from scrapers.models import Article, ResultStatus, Source
 from tests.scrapers.conftest import Collected
-from tests.scrapers.test_newsworld import WORLD, World, is_polite, world
-
-__all__ = ["world"]
+from tests.scrapers.newsworld import WORLD, World, is_polite
 
 pytestmark = [
     pytest.mark.anydb,

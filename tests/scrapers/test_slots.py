@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,9 @@ from scrapers.database import DatabaseThread
 from scrapers.fetch import slots as module
 from scrapers.fetch.slots import HostSlots, Slots, create_lanes
 from scrapers.models import Host, HostLane
-from tests.scheduling.conftest import child_environment
+from tests.zygote import Zygote
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -191,22 +188,20 @@ def test_a_request_alone_waits_for_all_others_and_keeps_them_off(host: Host) -> 
 
 
 CHILD = """
-import asyncio, os, sys, time
-os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-import django; django.setup()
+import asyncio, os, time
 from scrapers.database import DatabaseThread
 from scrapers.fetch.slots import Slots
 from scrapers.models import Host
 async def main():
     database = DatabaseThread(); slots = Slots(database)
     host = await database.run(Host.objects.get)
-    mine = slots.add(host, float(sys.argv[1]), 2)
+    mine = slots.add(host, {delay}, 2)
     async def one():
         async with slots.request(mine) as slot:
             began = time.time(); slot.answered()
-            await asyncio.sleep(float(sys.argv[3]))
+            await asyncio.sleep({seconds})
             print(os.getpid(), began, time.time(), flush=True)
-    await asyncio.gather(*(one() for _ in range(int(sys.argv[2]))))
+    await asyncio.gather(*(one() for _ in range({requests})))
     await slots.close(); await database.close()
 for _ in range(2):
     if os.fork() == 0:
@@ -216,19 +211,31 @@ for _ in range(2):
 """
 
 
-def in_two_processes(delay: float, requests: int, seconds: float) -> tuple[list[tuple[float, float]], set[int]]:
+InTwoProcesses = Callable[..., tuple[list[tuple[float, float]], set[int]]]
+
+
+@pytest.fixture
+def in_two_processes(zygote: Zygote, tmp_path: Path) -> InTwoProcesses:
+    """Return a function that has requests made by two processes: (start, end) of all, and how many each made."""
+
+    def run(delay: float, requests: int, seconds: float) -> tuple[list[tuple[float, float]], set[int]]:
+        log = tmp_path / "log"
+        code = CHILD.format(delay=delay, requests=requests, seconds=seconds)
+        assert zygote.start(log, "shell", "--no-imports", "-c", code).wait() == 0, log.read_text()
+        return read(log.read_text())
+
+    return run
+
+
+def read(printed: str) -> tuple[list[tuple[float, float]], set[int]]:
     """Return (start, end) of all requests in order, and how many each process made."""
-    command = [sys.executable, "-c", CHILD, str(delay), str(requests), str(seconds)]
-    done = subprocess.run(
-        command, cwd=ROOT, env=child_environment(), stdout=subprocess.PIPE, text=True, check=True, timeout=60
-    )
-    rows = [line.split() for line in done.stdout.splitlines()]
+    rows = [line.split() for line in printed.splitlines()]
     counts = Counter(process for process, _began, _ended in rows)
     assert len(counts) == 2
     return sorted((float(began), float(ended)) for _process, began, ended in rows), set(counts.values())
 
 
-def test_two_processes_share_the_delay_of_a_host(host: Host) -> None:
+def test_two_processes_share_the_delay_of_a_host(host: Host, in_two_processes: InTwoProcesses) -> None:
     times, counts = in_two_processes(delay=0.2, requests=6, seconds=0.02)
     assert counts == {6}
     gaps = [after[0] - before[0] for before, after in pairwise(times)]
@@ -236,7 +243,7 @@ def test_two_processes_share_the_delay_of_a_host(host: Host) -> None:
     assert all(after[0] >= before[1] for before, after in pairwise(times)), "one at once"
 
 
-def test_two_processes_share_the_requests_at_once_of_a_host(host: Host) -> None:
+def test_two_processes_share_the_requests_at_once_of_a_host(host: Host, in_two_processes: InTwoProcesses) -> None:
     times, counts = in_two_processes(delay=0.0, requests=30, seconds=0.1)
     assert counts == {30}
     most = max(sum(began <= moment < ended for began, ended in times) for moment, _ended in times)
