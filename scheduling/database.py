@@ -7,11 +7,15 @@ from pathlib import Path
 
 import psutil
 from django.conf import settings
-from django.db import Error, connection
+from django.db import DataError, Error, IntegrityError, connection
 from django.utils.translation import gettext as _
 
 DatabaseAway = Error
 """The base of Django's `DatabaseError` and `InterfaceError`: a connection may fail with either."""
+Refused = (DataError, IntegrityError)
+"""Those of them that the same statement mostly meets again: its values are what is wrong."""
+REFUSALS = 3
+"""After so many of these a statement is given up; the first may have been due to what another transaction wrote."""
 OLDEST_POSTGRESQL = 14
 """The oldest major version of PostgreSQL that still gets fixes."""
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs"}

@@ -21,6 +21,7 @@ from scheduling.models import Cause, FollowOn, FollowUp, Run, RunStatus, Schedul
 from scheduling.models.run_queries import RunQuerySet
 from scheduling.retries import Tries, next_attempt
 from scheduling.statements import end_together, listed
+from scheduling.storable import class_name, storable_json, storable_text
 
 logger = logging.getLogger(__name__)
 
@@ -161,16 +162,16 @@ def _values(outcome: Outcome, now: datetime) -> dict[str, Any]:
     values: dict[str, Any] = {
         "status": outcome.status,
         "finished_at": now,
-        "outcome": outcome.sentence,
-        "traceback": outcome.traceback,
-        "error_class": outcome.error_class[: Run.ERROR_CLASS_LENGTH],
+        "outcome": storable_text(outcome.sentence),
+        "traceback": storable_text(outcome.traceback),
+        "error_class": class_name(outcome.error_class),
         "nothing_due": outcome.nothing_due,
         "progress_message": "",
         "wait_reason": "",
         "claim_token": "",
     }
     if outcome.summary:
-        values["summary"] = outcome.summary
+        values["summary"] = storable_json(outcome.summary)
     return values
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 
-from scheduling.database import DatabaseAway, one_line
+from scheduling.database import REFUSALS, DatabaseAway, Refused, one_line
 from scheduling.ends import CHUNK, Finished, finish_many
 from scheduling.executors.base import Ended, Executor, Room
 from scheduling.jobs.context import RunContext
@@ -93,6 +93,8 @@ class ThreadExecutor(Executor):
         self._turn = threading.Lock()
         self._handed_over: SimpleQueue[int | None] = SimpleQueue()
         self._finished: SimpleQueue[Finished | None] = SimpleQueue()
+        #: Never set. Under libfaketime `time.sleep` fails when the clock is set, and ended the writer.
+        self._pause = threading.Event()
 
     def start(self) -> None:
         """Start the threads."""
@@ -294,13 +296,11 @@ class ThreadExecutor(Executor):
     def _write(self) -> None:
         """Write ends, as many at a time as have come together; wait for a database that is away."""
         ends: list[Finished | None] = []
-        # Never set. Under libfaketime `time.sleep` fails when the clock is set, and ended this thread.
-        pause = threading.Event()
         while None not in ends:
             ends = [self._finished.get()]
             until = time.monotonic() + WRITER_WAITS_SECONDS
             while (self.is_crowded() or self._are_taking_turns()) and time.monotonic() < until:
-                pause.wait(0.02)
+                self._pause.wait(0.02)
             with contextlib.suppress(Empty):
                 while len(ends) < CHUNK:
                     ends.append(self._finished.get_nowait())
@@ -316,14 +316,21 @@ class ThreadExecutor(Executor):
             self._ended(finished.run.pk, rows.get(finished.run.pk))
 
     def _patiently(self, batch: list[Finished]) -> list[Run]:
+        refusals = 0
         while True:
             try:
                 return finish_many(batch)
-            except DatabaseAway as error:
-                logger.warning("The ends of %s run(s) cannot be written yet: %s", len(batch), one_line(error))
-                connection.close()
-                time.sleep(RETRY_SECONDS)
-            except Exception:
-                # The sweep for runs without an executor ends them; the writer must go on.
-                logger.exception("The ends of %s run(s) cannot be written.", len(batch))
-                return []
+            except Exception as error:
+                if isinstance(error, DatabaseAway) and not isinstance(error, Refused):
+                    logger.warning("The ends of %s run(s) cannot be written yet: %s", len(batch), one_line(error))
+                    connection.close()
+                    self._pause.wait(RETRY_SECONDS)
+                    continue
+                if len(batch) > 1:
+                    # One that cannot be written keeps no other from it.
+                    return [run for finished in batch for run in self._patiently([finished])]
+                refusals += 1
+                if refusals == REFUSALS:
+                    # The sweep for runs without an executor ends it; the writer must go on.
+                    logger.exception("The end of run %s cannot be written.", batch[0].run.pk)
+                    return []

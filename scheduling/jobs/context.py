@@ -26,6 +26,7 @@ from django.utils.translation import gettext as _
 from scheduling.database import DatabaseAway, one_line
 from scheduling.jobs.spool import Entry, Spool
 from scheduling.models import Run, RunLog, Schedule
+from scheduling.storable import storable_json, storable_level, storable_progress, storable_text
 
 T = TypeVar("T")
 
@@ -162,21 +163,24 @@ class RunContext:
     def progress(self, done: int, total: int | None = None, message: str = "") -> None:
         """Report how much of the work is done, of how much if known, and what is being done now."""
         with self._lock:
-            self._progress |= {"progress_done": done, "progress_message": message[:200]}
+            self._progress |= {
+                "progress_done": storable_progress(done),
+                "progress_message": storable_text(message)[:200],
+            }
             if total is not None:
-                self._progress["progress_total"] = total
+                self._progress["progress_total"] = storable_progress(total)
         self._start_writer()
 
     def count(self, **counts: int | str) -> None:
         """Report counts by name (they replace those of the same name), shown while the run goes on."""
         with self._lock:
-            self._progress["summary"] = {**self._progress.get("summary", {}), **counts}
+            self._progress["summary"] = {**self._progress.get("summary", {}), **storable_json(counts)}
         self._start_writer()
 
     def log(self, message: str, level: int = logging.INFO) -> None:
         """Write a line to the run's log; `level` as in `logging`."""
         with self._lock:
-            entry = (timezone.now(), level, message)
+            entry = (timezone.now(), storable_level(level), storable_text(message))
             self._lines.append(entry)
             if self._spool is not None:
                 try:

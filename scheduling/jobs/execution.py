@@ -18,13 +18,14 @@ from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from scheduling.database import DatabaseAway, one_line
+from scheduling.database import REFUSALS, DatabaseAway, Refused, one_line
 from scheduling.ends import Finished, Outcome, cancelled, finish
 from scheduling.jobs.context import RunCancelled, RunContext, StopReason
 from scheduling.jobs.registry import JobError, JobResult, registry
 from scheduling.jobs.spool import Spool
 from scheduling.limits import took_too_long, took_too_much
 from scheduling.models import Run, RunStatus, Schedule
+from scheduling.storable import error_words
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +113,11 @@ def _call(run: Run, context: RunContext) -> Outcome:
     """
     try:
         definition = registry.get(run.job)
-        result = definition.function(context, **definition.complete(run.parameters)) or JobResult()
+        result = definition.function(context, **definition.complete(run.parameters))
+        if result is None:
+            result = JobResult()
+        elif not isinstance(result, JobResult) or not isinstance(result.summary, dict):
+            raise TypeError(f"a job returns a JobResult whose summary is a dict, or None; this one returned {result!r}")
     except RunCancelled:
         outcome = Outcome(RunStatus.CANCELLED)
     except ValidationError as error:
@@ -144,19 +149,19 @@ def _call(run: Run, context: RunContext) -> Outcome:
 
 
 def _unexpected(error: BaseException) -> Outcome:
-    name = type(error).__name__
-    return Outcome(RunStatus.FAILED, f"{name}: {error}", traceback.format_exc(), error_class=name)
+    return Outcome(RunStatus.FAILED, error_words(error), traceback.format_exc(), error_class=type(error).__name__)
 
 
 def _patiently(step: Callable[[], Run | None], run_id: int) -> Run | None:
-    """Do one step at the begin or end of a run; a database that went away is waited for."""
+    """Do one step at the begin or end of a run; a database that went away is waited for, one that refuses is not."""
     deadline = time.monotonic() + DATABASE_PATIENCE_SECONDS
-    pause = 0.2
+    pause, refusals = 0.2, 0
     while True:
         try:
             return step()
         except DatabaseAway as error:
-            if time.monotonic() > deadline:
+            refusals += isinstance(error, Refused)
+            if refusals == REFUSALS or time.monotonic() > deadline:
                 raise
             logger.warning("Run %s waits for the database: %s", run_id, one_line(error))
             connection.close()

@@ -1,0 +1,58 @@
+"""What jobs report, as both databases take it.
+
+A job may report anything: a mean of nothing (NaN), what a page or a program printed (NUL), a count that is an object. A
+statement that the database refuses is refused again however often it is tried, and takes along whatever else it writes.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+from scheduling.models import Run, RunLog
+
+MOST = 2**31 - 1
+"""The largest number that a run's progress can be."""
+
+
+def storable_text(value: object) -> str:
+    """Return a text without what a database refuses: NUL becomes U+FFFD, half of a surrogate pair a question mark."""
+    return str(value).replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def storable_json(value: Any) -> Any:
+    """Return a value as JSON that a database takes: numbers that are not finite become null, what JSON lacks becomes
+    text."""
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {storable_text(key): storable_json(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [storable_json(one) for one in value]
+    return storable_text(value)
+
+
+def storable_progress(value: float) -> int:
+    """Return a number as a run's progress can be: whole, neither negative nor too large."""
+    return min(max(0, int(value)), MOST)
+
+
+def storable_level(level: int) -> int:
+    """Return the highest level of a log line that is not above a level of `logging` (`CRITICAL` is an error)."""
+    return max((known for known in RunLog.Level.values if known <= level), default=logging.DEBUG)
+
+
+def error_words(error: BaseException) -> str:
+    """Return the kind of an error and what it says, also of one that cannot tell."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return f"{type(error).__name__}: ?"
+
+
+def class_name(name: str) -> str:
+    """Return the class of an error as a run keeps it."""
+    return storable_text(name)[: Run.ERROR_CLASS_LENGTH]
