@@ -11,7 +11,7 @@ from django.urls import reverse
 from scheduling.models import Run
 from tests import factories
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 @pytest.fixture

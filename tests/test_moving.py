@@ -87,6 +87,7 @@ def test_what_is_refused_is_named_and_can_be_left_out(admin_client: Client) -> N
     assert Source.objects.get().name == "Herald"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("content", "words"),
     [

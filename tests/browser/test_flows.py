@@ -1,4 +1,7 @@
-"""What people do with NEWSS, done in a real browser with a real scheduler and the sample news site."""
+"""What people do with NEWSS, done in a real browser with a real scheduler and the sample news site.
+
+Plain forms, which tests without a browser fill in too, are for the long form.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from scheduling.models import Backfill, Run, RunStatus, Schedule, TriggerKind
@@ -106,6 +110,7 @@ def test_a_schedule_is_paused_with_a_reason_and_resumed(visit: Visit) -> None:
     wait_until(lambda: not Schedule.objects.get().is_paused())
 
 
+@pytest.mark.long
 def test_a_gap_is_backfilled_after_a_preview(visit: Visit) -> None:
     schedule = factories.schedule(name="Hourly", trigger_kind=TriggerKind.CRONTAB, crontab="0 * * * *")
     page = visit().open(f"/admin/scheduling/schedule/{schedule.pk}/backfill/")
@@ -120,6 +125,7 @@ def test_a_gap_is_backfilled_after_a_preview(visit: Visit) -> None:
     assert sorted(Run.objects.values_list("scheduled_for__hour", flat=True)) == [1, 2, 3]
 
 
+@pytest.mark.long
 def test_everything_is_held_and_every_page_says_so(visit: Visit) -> None:
     factories.schedule(name="Front pages")
     visitor = visit()
@@ -140,6 +146,7 @@ def test_the_switch_in_the_list_changes_that_one_field(visit: Visit) -> None:
     assert {name for name in before if not name.startswith("_") and before[name] != after[name]} == {"version"}
 
 
+@pytest.mark.long
 def test_an_opml_file_becomes_sources(visit: Visit, tmp_path: Path) -> None:
     file = tmp_path / "mine.opml"
     file.write_text(

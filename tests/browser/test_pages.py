@@ -253,7 +253,9 @@ def test_what_a_look_and_an_import_bring_is_accessible_and_fits(
 
 
 @pytest.mark.parametrize(("width", "scheme"), [*SHORT, *(pytest.param(*case, marks=pytest.mark.long) for case in LONG)])
-@pytest.mark.parametrize("path", ["/admin/scheduling/schedule/", "/admin/scrapers/source/"])
+@pytest.mark.parametrize(
+    "path", [pytest.param("/admin/scheduling/schedule/", marks=pytest.mark.long), "/admin/scrapers/source/"]
+)
 def test_edit_many_is_accessible_and_fits(
     visit: Callable[..., Visitor], rows: dict[str, int], width: int, scheme: str, path: str
 ) -> None:

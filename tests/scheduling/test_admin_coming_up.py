@@ -80,6 +80,7 @@ def test_the_whole_page_walks_a_bounded_number_of_due_times(monkeypatch: pytest.
     assert len(found.left_out) == 4
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kathmandu"])
 def test_what_is_counted_together_is_what_each_trigger_says(zone: str) -> None:
     now = datetime(2026, 3, 27, 15, 37, 12, 345, tzinfo=UTC)

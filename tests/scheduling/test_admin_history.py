@@ -145,6 +145,7 @@ def test_a_version_that_would_go_round_in_a_circle_is_not_restored(admin_client:
     assert FollowUp.objects.count() == 1
 
 
+@pytest.mark.once
 def test_parameters_are_shown_in_the_words_of_their_form(
     admin_client: Client, django_assert_max_num_queries: Any
 ) -> None:

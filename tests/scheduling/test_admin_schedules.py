@@ -219,6 +219,7 @@ def test_a_schedule_is_made_with_its_jobs_parameters_as_fields(admin_client: Cli
     )
 
 
+@pytest.mark.once
 def test_an_interval_is_typed_in_units(admin_client: Client) -> None:
     data = form_of(trigger_kind="interval", interval_seconds_count="15", interval_seconds_unit="60")
     admin_client.post(ADD, data)
@@ -241,6 +242,7 @@ def test_a_span_that_cannot_be_stored_is_refused_at_its_field_as_it_was_typed(
     assert f'value="{count}"' in answer.content.decode()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
 def test_times_are_typed_and_shown_in_the_schedules_zone_wherever_the_viewer_is(
     admin_client: Client, zone: str
@@ -361,6 +363,7 @@ def test_a_schedule_whose_job_is_gone_says_so_and_can_be_opened(admin_client: Cl
     assert "vanished (not registered here)" in admin_client.get(schedule.get_absolute_url()).content.decode()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -583,6 +586,7 @@ def test_an_edit_asks_the_database_for_no_check_constraint(admin_client: Client)
     assert not [query["sql"] for query in captured if "_check" in query["sql"]]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "values", [{"parameters": [1]}, {"parameters": "x"}, {"trigger_kind": "crontab", "crontab": "boom"}]
 )

@@ -14,7 +14,7 @@ from scrapers.secrets import MASK
 from tests import factories
 from tests.scrapers.test_source_settings import level, source
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 ADD = "/admin/scrapers/source/add/"
 LEVELS = "/admin/scrapers/settingslevel/"

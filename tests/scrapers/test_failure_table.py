@@ -18,7 +18,7 @@ from scrapers.outage import ALL_LOST_LEAST, forgive
 from scrapers.polling import DAY
 from tests.scrapers.conftest import Collected, LocalServer
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 HARD, SOFT, PASSING, NOTHING = 1.0, 0.5, 0.25, 0.0
 #: What each class counts. Only `OFFLINE` does not come from a server: `test_politeness` and below.

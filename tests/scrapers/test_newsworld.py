@@ -19,6 +19,7 @@ from tests.scrapers.conftest import Collected
 from tests.scrapers.newsworld import WORLD, World, is_polite
 
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(not WORLD.is_dir(), reason="the news world is not here"),
 ]

@@ -19,7 +19,7 @@ from scrapers.models.move import MOVES_AFTER
 from scrapers.polling import Pace
 from tests.scrapers.conftest import Collected, LocalServer, execute, running_context
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 Collect = Callable[..., Collected]
 PAGE = "<html><body><article><h1>Story {0}</h1>" + "<p>Some words about story {0} at the harbour.</p>" * 12
 

@@ -17,7 +17,7 @@ from scheduling.models import InstanceState, Run, RunStatus, SchedulerInstance
 from scrapers.models import Article, Source, SourceResult
 from tests.site import SiteServer
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 
 def scrape(target: str, *options: str, **more: Any) -> str:
@@ -112,6 +112,7 @@ def test_when_nobody_reads_any_more_it_ends_and_blames_no_article(site: SiteServ
     assert "nternal error" not in said.getvalue()
 
 
+@pytest.mark.anydb
 def test_a_command_whose_reader_is_gone_ends_without_a_word() -> None:
     gone, end = os.pipe()
     os.close(gone)

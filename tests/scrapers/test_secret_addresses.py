@@ -28,6 +28,8 @@ from tests import factories
 from tests.scrapers.conftest import Collected, LocalServer
 from tests.scrapers.test_source_settings import level
 
+pytestmark = pytest.mark.once
+
 TOKEN = "s3cret-t0ken/for+this"
 
 
