@@ -159,10 +159,15 @@ class Ahead:
         self._prepared = None
         if prepared.transaction is None:
             return []
-        with prepared.transaction:
-            holds = self._still_holds(prepared, now, filling)
-            if not holds:
-                transaction.set_rollback(True)
+        try:
+            with prepared.transaction:
+                holds = self._still_holds(prepared, now, filling)
+                if not holds:
+                    transaction.set_rollback(True)
+        except BaseException:
+            if prepared.filling is not None:
+                prepared.filling.doubt()
+            raise
         if not holds:
             return []
         if filling is not None:

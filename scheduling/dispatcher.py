@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -135,7 +136,12 @@ class Dispatcher(threading.Thread):
                 runs.hand_back_all(back, runs.no_place(executor.alias, executor.limit))
                 executor.given_back(back)
             room = executor.room()
-            claimed = runs.claim(executor.alias, room, self._instance, epoch, now)
+            token = uuid.uuid4().hex
+            try:
+                claimed = runs.claim(executor.alias, room, self._instance, epoch, now, token=token)
+            except DatabaseAway:
+                self.places.in_doubt.append(token)
+                raise
             executor.has_backlog = len(claimed) >= room
             if claimed:
                 self._calm_until = 0.0
@@ -176,7 +182,8 @@ class Dispatcher(threading.Thread):
     def _sweep(self) -> None:
         """Let what the rows say and what the executors do become one.
 
-        1. Runs that say this process executes them while no executor has them are ended (the database was away).
+        1. Runs that say this process executes them while no executor has them are ended (the database was away). Where
+           their claim was in doubt, nobody was told of it and they never began: they go back into the queue.
         2. Runs that an executor has while the row says otherwise are stopped (this process slept, and was taken for
            dead). A run that has just ended is among these until its process is gone, so only what stays so counts.
 
@@ -192,6 +199,10 @@ class Dispatcher(threading.Thread):
         if serial % 2 or serial != self.places.serial:
             return
         for run in Run.objects.running().filter(pk__in=rows - held.keys(), instance=self._instance):
+            if run.claim_token in self.places.in_doubt:
+                if runs.hand_back(run, _("Goes back into the queue: the database went away as the run was claimed.")):
+                    logger.warning("%s goes back into the queue: the database went away as it was claimed.", run)
+                continue
             sentence = _("Its process ended while the database could not be reached.")
             if ended := runs.end_dead(run, Outcome(RunStatus.FAILED, sentence)):
                 self._run_ended(run.pk, ended)

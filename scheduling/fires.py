@@ -126,6 +126,8 @@ def fire_all(store: FireStore, now: datetime, epoch: int, filling: Filling | Non
         try:
             part = fire(store, now, whole.next_due, epoch, filling)
         except Exception as error:
+            if filling is not None:
+                filling.doubt()
             if not whole.runs:
                 raise
             logger.warning("%s runs are fired; then: %s", len(whole.runs), one_line(error))

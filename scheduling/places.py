@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import uuid
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -22,6 +23,9 @@ from scheduling.executors import Executor
 from scheduling.executors.base import Room
 from scheduling.models import Cause, Run, RunStatus, Schedule
 from scheduling.models.run import FROM_SCHEDULE
+
+MOST_IN_DOUBT = 1_000
+"""So many claims in doubt are remembered, the latest."""
 
 
 class Claim(NamedTuple):
@@ -78,9 +82,10 @@ class ClaimedRun(NamedTuple):
 class Filling:
     """What a fire claims, and how it begins."""
 
-    def __init__(self, instance_id: int, executors: Sequence[Executor]) -> None:
-        """Take in whose name it claims, and the executors that have a say in how much."""
+    def __init__(self, instance_id: int, executors: Sequence[Executor], in_doubt: deque[str]) -> None:
+        """Take in whose name it claims, the executors that have a say in how much, and where claims in doubt go."""
         self._executors = executors
+        self._in_doubt = in_doubt
         self._ready: Sequence[ClaimedRun] = ()
         rooms = {one.alias: room for one in executors if (room := one.room_at_once()) is not None}
         self.claim = Claim(instance_id, uuid.uuid4().hex, rooms)
@@ -97,6 +102,10 @@ class Filling:
             if mine := [one for one in ready if one.schedule.executor == executor.alias]:
                 executor.submit_claimed(mine)
 
+    def doubt(self) -> None:
+        """Note that a transaction ended in an error: what it claimed may stand in the database, and will not begin."""
+        self._in_doubt.append(self.claim.token)
+
     def expect_more(self, more: bool) -> None:
         """Tell the executors whether the fire goes on."""
         for executor in self._executors:
@@ -112,10 +121,12 @@ class Places:
         self._executors = executors
         #: Odd while a fire is under way: then rows may say of runs that they are claimed that no executor has yet.
         self.serial = 0
+        #: Tokens of claims whose transaction ended in an error: it may be committed, and then nobody has its runs.
+        self.in_doubt: deque[str] = deque(maxlen=MOST_IN_DOUBT)
 
     def new_filling(self) -> Filling:
         """Return what a fire that is made ready beforehand claims with; those begin by the one that commits them."""
-        return Filling(self._instance_id, self._executors)
+        return Filling(self._instance_id, self._executors, self.in_doubt)
 
     def are_crowded(self) -> bool:
         """Tell whether so many runs wait for their turn that whatever can wait should."""

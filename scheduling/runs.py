@@ -24,10 +24,13 @@ from scheduling.models.run import Held
 from scheduling.statements import listed
 
 
-def claim(executor: str, limit: int, instance: SchedulerInstance, epoch: int, now: datetime) -> list[Run]:
+def claim(
+    executor: str, limit: int, instance: SchedulerInstance, epoch: int, now: datetime, *, token: str | None = None
+) -> list[Run]:
     """Take up to `limit` queued runs of an executor that may start now, in the order in which they became due.
 
-    The token is this claim's: what is written under an older one is refused. Raises `LostLeadership`.
+    The token (by default a new one) is this claim's: what is written under an older one is refused. Raises
+    `LostLeadership`, or what the database raises; then the claim is in doubt, since it may have been committed.
     """
     if limit <= 0:
         return []
@@ -37,7 +40,7 @@ def claim(executor: str, limit: int, instance: SchedulerInstance, epoch: int, no
     waiting = Run.objects.startable(now).filter(executor=executor)
     if not waiting.exists():
         return []
-    token = uuid.uuid4().hex
+    token = token or uuid.uuid4().hex
     with transaction.atomic():
         leader.check_epoch(epoch)
         order = Coalesce(F("not_before"), F("scheduled_for"), F("queued_at"))

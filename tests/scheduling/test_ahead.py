@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.db import OperationalError, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test.utils import CaptureQueriesContext
 from django_apscheduler.models import DjangoJob
 
@@ -49,9 +50,8 @@ class Process:
     def __init__(self) -> None:
         self.pool = Pool()
         self.instance = SchedulerInstance.objects.create(host="here", pid=1, process_started=0.0)
-        self.scheduler = FireScheduler(
-            leader.take_over(self.instance), lambda: False, lambda _fired: None, Places(self.instance.pk, [self.pool])
-        )
+        self.places = Places(self.instance.pk, [self.pool])
+        self.scheduler = FireScheduler(leader.take_over(self.instance), lambda: False, lambda _fired: None, self.places)
         self.store: ScheduleJobStore = self.scheduler._store
 
     def prepare(self, *, until_open: bool = True, due: datetime = DUE) -> None:
@@ -381,6 +381,26 @@ def test_an_error_of_the_database_leaves_the_fire_as_it_was(process: Process, mo
             process.prepare()
     assert process.store.ahead.open_until is None
     assert len(process.fire()) == COUNT
+
+
+def test_what_was_claimed_by_a_commit_that_was_not_answered_is_in_doubt(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hourly()
+    process.prepare()
+    commit = BaseDatabaseWrapper.commit
+
+    def lost(database: BaseDatabaseWrapper) -> None:
+        commit(database)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseDatabaseWrapper, "commit", lost)
+        with pytest.raises(OperationalError):
+            process.fire()
+    tokens = set(Run.objects.running().values_list("claim_token", flat=True))
+    assert Run.objects.running().count() == COUNT
+    assert tokens <= set(process.places.in_doubt)
 
 
 def test_what_was_committed_is_told_though_the_look_after_it_fails(

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import OperationalError, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from scheduling import fires, leader, recovery, runs
 from scheduling.dispatcher import Dispatcher
@@ -178,6 +180,42 @@ def test_what_a_fire_has_claimed_and_not_handed_over_yet_is_no_orphan(process: P
     dispatcher._sweep()
     orphan.refresh_from_db()
     assert orphan.status == RunStatus.FAILED
+
+
+def break_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the database be lost just after it has committed, before it could say so."""
+    commit = BaseDatabaseWrapper.commit
+
+    def lost(database: BaseDatabaseWrapper) -> None:
+        commit(database)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(BaseDatabaseWrapper, "commit", lost)
+
+
+@pytest.mark.parametrize("by_the_fire", [True, False], ids=["claimed by a fire", "claimed by the dispatcher"])
+def test_a_claim_whose_commit_was_not_answered_goes_back_into_the_queue(
+    process: Process, monkeypatch: pytest.MonkeyPatch, by_the_fire: bool
+) -> None:
+    dispatcher = Dispatcher(process.instance, [process.pool], lambda: None, lambda _run_id, _run: None)
+    dispatcher.places = process.places
+    dispatcher.lead(process.epoch)
+    if by_the_fire:
+        due()
+        process.scheduler._sync.changes(DUE - timedelta(seconds=5))
+    else:
+        factories.run()
+    with monkeypatch.context() as patched:
+        break_commits(patched)
+        with pytest.raises(OperationalError):
+            _ = process.scheduler._store.fire(DUE) if by_the_fire else dispatcher._look(timezone.now())
+    run = Run.objects.get()
+    assert (run.status, process.pool.running()) == (RunStatus.RUNNING, [])
+    dispatcher._sweep()
+    run.refresh_from_db()
+    assert (run.status, run.claim_token) == (RunStatus.QUEUED, "")
+    dispatcher._look(timezone.now())
+    assert [held.pk for held in process.pool.running()] == [run.pk]
 
 
 @pytest.mark.django_db(transaction=True)
