@@ -16,15 +16,9 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldBooleanSwitchWidget
 
+from newss_project.unfold import NEEDED
 from scrapers.transfer import Fate, TransferError, dump, from_text, load, to_text
 
-MODELS = (
-    "scrapers.{}_source",
-    "scrapers.{}_topic",
-    "scrapers.{}_settingslevel",
-    "scheduling.{}_schedule",
-    "scheduling.{}_followup",
-)
 MAX_BYTES = 2 * 1024**2
 """The text comes back with the preview, and Django takes 2.5 MB of such fields (`DATA_UPLOAD_MAX_MEMORY_SIZE`)."""
 TYPES = {"yaml": "application/yaml", "json": "application/json"}
@@ -83,11 +77,6 @@ class ImportForm(forms.Form):
         return cleaned
 
 
-def may_see(request: HttpRequest) -> bool:
-    """Tell whether the person may see all that an export holds."""
-    return _may(request, "view")
-
-
 @require_safe
 def export_view(request: HttpRequest, form: str) -> HttpResponse:
     """Answer everything as a file, secrets masked; for those who may see all of it."""
@@ -136,9 +125,11 @@ def _report(cleaned: dict[str, Any], *, stores: bool) -> dict[str, Any]:
 
 
 def _may(request: HttpRequest, *actions: str) -> bool:
-    return request.user.has_perms([model.format(action) for model in MODELS for action in actions])
+    """Tell whether the person may do all this with all that an export holds."""
+    viewing = NEEDED["move"]
+    return request.user.has_perms([name.replace("view", action) for name in viewing for action in actions])
 
 
 def _require_view(request: HttpRequest) -> None:
-    if not may_see(request):
+    if not _may(request, "view"):
         raise PermissionDenied

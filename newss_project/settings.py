@@ -70,8 +70,18 @@ def database(url: str) -> dict[str, Any]:
     return config
 
 
+def secret_key() -> str:
+    """Return the key, empty without one.
+
+    One that begins with `$` is taken as it stands, unless the rest of it names a variable: then as that variable says.
+    """
+    typed: str = env.ENVIRON.get("SECRET_KEY", "")
+    is_key = typed.startswith("$") and typed.lstrip("$") not in env.ENVIRON
+    return typed if is_key else str(env.str("SECRET_KEY", default=""))
+
+
 DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY", default="")
+SECRET_KEY = secret_key()
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 if not DEBUG and not SECRET_KEY:
     stop("SECRET_KEY is not set. Put a long random value into the environment or .env, or set DEBUG=on to try things.")

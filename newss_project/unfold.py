@@ -9,8 +9,19 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-MOVE = "move"
-# Group, then (model or address, words, icon). A model's entry shows to whom may see it, once it is in the admin.
+NEEDED: dict[str, tuple[str, ...]] = {
+    "admin:index": (),
+    "admin:scheduling_coming_up": ("scheduling.view_schedule",),
+    "move": (
+        "scrapers.view_source",
+        "scrapers.view_topic",
+        "scrapers.view_settingslevel",
+        "scheduling.view_schedule",
+        "scheduling.view_followup",
+    ),
+}
+"""The permissions that one needs to see a page that is no list of a model."""
+# Group, then (model or page, words, icon). A model's entry shows to whom may see it, once it is in the admin.
 GROUPS: list[tuple[Any, list[tuple[str, Any, str]]]] = [
     (
         None,
@@ -37,7 +48,7 @@ GROUPS: list[tuple[Any, list[tuple[str, Any, str]]]] = [
         [
             ("scheduling.schedulerinstance", _("Scheduler processes"), "memory"),
             ("scheduling.backfill", _("Backfills"), "history"),
-            (MOVE, _("Import and export"), "swap_vert"),
+            ("move", _("Import and export"), "swap_vert"),
             ("auth.user", _("Users"), "person"),
             ("auth.group", _("Groups"), "group"),
         ],
@@ -109,13 +120,8 @@ def _link(request: HttpRequest, target: str) -> str | None:
     from django.apps import apps
     from django.contrib import admin
 
-    if target == MOVE:
-        from newss_project.moving import may_see
-
-        return reverse(target) if may_see(request) else None
-    if ":" in target:
-        seen = target == "admin:index" or request.user.has_perm("scheduling.view_schedule")
-        return reverse(target) if seen else None
+    if target in NEEDED:
+        return reverse(target) if request.user.has_perms(NEEDED[target]) else None
     app, name = target.split(".")
     if name not in apps.all_models[app]:
         return None

@@ -57,6 +57,22 @@ def test_a_number_that_is_none_is_one_line(setting: str) -> None:
     assert done.stderr.strip() == f"newss: {name} is not a number: {value}"
 
 
+@pytest.mark.parametrize(
+    ("typed", "key"),
+    [
+        (
+            "$(begins-with-a-dollar-sign)$and-is-long-enough-as-a-key",
+            "$(begins-with-a-dollar-sign)$and-is-long-enough-as-a-key",
+        ),
+        ("$ELSEWHERE", "what-the-other-variable-says"),
+    ],
+)
+def test_a_key_may_begin_with_a_dollar_sign_or_stand_in_another_variable(typed: str, key: str) -> None:
+    show = ["-c", "from newss_project import settings; print(settings.SECRET_KEY)"]
+    done = start(show, **GOOD | {"SECRET_KEY": typed, "ELSEWHERE": "what-the-other-variable-says"})
+    assert done.stdout.strip() == key
+
+
 def test_debug_is_off_by_default_and_deployment_checks_are_clean() -> None:
     assert start(["manage.py", "check", "--deploy", "--fail-level", "WARNING"], **GOOD).returncode == 0
     shown = start(["-c", "from newss_project import settings; print(settings.DEBUG)"], **GOOD)

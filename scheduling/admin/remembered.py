@@ -16,6 +16,7 @@ from django.contrib.admin.options import IS_POPUP_VAR, TO_FIELD_VAR
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _t
 
@@ -76,6 +77,11 @@ class ListMixin(SearchMixin):
         """Show the list, or lead to it as it was left."""
         context = {"title": capfirst(str(self.opts.verbose_name_plural)), **(extra_context or {})}
         return _answer(request, self.opts.label_lower) or super().changelist_view(request, context)
+
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
+        """Say that there is no such row, as Django does, and lead to the list of those that are there."""
+        super()._get_obj_does_not_exist_redirect(request, opts, object_id)  # type: ignore[misc]
+        return HttpResponseRedirect(reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist"))
 
 
 def _answer(request: HttpRequest, name: str) -> HttpResponse | None:

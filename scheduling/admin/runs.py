@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
@@ -172,7 +172,7 @@ class RunAdmin(AheadMixin, ReadOnlyAdmin):
         """Show the page of a run."""
         run = self.get_object(request, object_id)
         if run is None:
-            raise Http404(_t("There is no run %(number)s.") % {"number": object_id})
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         if not self.has_view_permission(request, run):
             raise PermissionDenied
         return self._page(request, run, note_form=run_page.NoteForm(initial={"note": run.note}))

@@ -80,7 +80,8 @@ def filter_choices(choices: list[dict[str, Any]], item: str, link: str) -> SafeS
 def _rows(cl: Any, columns: list[Column]) -> Iterator[SafeString]:
     address = _addresses(cl) if any(column.linked for column in columns) else None
     on_cards = getattr(cl.model_admin, "card_columns", ())
-    row, more = (f"{ROW} newss-row-card", _more()) if on_cards else (ROW, "")
+    row = f"{ROW} newss-row-card" if on_cards else ROW
+    more = _more() if on_cards and not {*cl.list_display} <= {CHECKBOX, *on_cards} else ""
     for number, one in enumerate(cl.result_list):
         cells = "".join(_cell(one, column, address) for column in columns)
         stripes = STRIPES[number % 2]

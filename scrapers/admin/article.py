@@ -49,6 +49,7 @@ class ArticleAdmin(PageMixin, AheadAdmin):
     """Articles, read only."""
 
     list_display = ("reading", "published")
+    card_columns = ("reading", "published")
     list_display_links = None
     list_filter = FILTERS
     # What is typed is a query (`get_search_results`); the field's name only makes the box appear.

@@ -179,9 +179,11 @@ def test_an_empty_list_says_what_to_do_next_and_one_that_is_narrowed_to_nothing_
 
 
 def test_an_address_that_leads_nowhere_is_answered_by_a_page_in_our_own_words(admin_client: Client) -> None:
-    answer = admin_client.get("/admin/scheduling/run/999999/change/")
+    answer = admin_client.get("/admin/scheduling/schedule/pause/?ids=999999")
     assert answer.status_code == 404
-    assert "There is no run 999999." in answer.content.decode() and "To the dashboard" in answer.content.decode()
+    assert "There is no such schedule." in answer.content.decode() and "To the dashboard" in answer.content.decode()
+    other = admin_client.get("/admin/scheduling/schedule/999999/run-with/")
+    assert other.status_code == 404 and "matches the given query" not in other.content.decode()
     assert "There is nothing at this address" in admin_client.get("/nowhere/").content.decode()
 
 

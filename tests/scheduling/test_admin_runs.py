@@ -156,10 +156,6 @@ def test_a_run_is_not_shown_to_those_who_may_not_see_it(client: Client) -> None:
     assert client.get(reverse("admin:scheduling_run_live", args=[run.pk])).status_code == 403
 
 
-def test_an_address_of_no_run_is_not_found(admin_client: Client) -> None:
-    assert admin_client.get(reverse("admin:scheduling_run_change", args=[99])).status_code == 404
-
-
 def test_many_are_cancelled_at_once(admin_client: Client) -> None:
     runs = [factories.run(), factories.run(), ended()]
     admin_client.post(LIST, {"action": "cancel_many", "_selected_action": [run.pk for run in runs]})
