@@ -10,7 +10,8 @@ from lxml import html
 
 from newss_project.unfold import NEEDED
 from scheduling.admin.remembered import ListMixin
-from scrapers.models import Host
+from scheduling.models import Tag
+from scrapers.models import Host, Source
 from tests import factories
 
 OURS = [model for model, model_admin in admin.site._registry.items() if isinstance(model_admin, ListMixin)]
@@ -26,6 +27,16 @@ def test_a_row_that_is_not_there_leads_to_the_list_and_says_so(admin_client: Cli
     answer = admin_client.get(reverse(f"{name}_{page}", args=[999_999]), follow=True)
     assert answer.redirect_chain == [(reverse(f"{name}_changelist"), 302)]
     assert "with ID “999999” doesn’t exist" in answer.content.decode()
+
+
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model._meta.label_lower)
+def test_a_list_counts_what_each_choice_of_its_filters_would_show(admin_client: Client, model: type) -> None:
+    tag = Tag.objects.create(name="daily")
+    Source.objects.create(name="Daily", url="https://daily.example/feed").tags.add(tag)
+    factories.schedule().tags.add(tag)
+    opts = model._meta  # type: ignore[attr-defined]
+    address = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
+    assert admin_client.get(f"{address}?_facets=True").status_code == 200
 
 
 @pytest.mark.parametrize("page", NEEDED)

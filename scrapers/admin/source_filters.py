@@ -59,7 +59,9 @@ class TagFilter(DropdownFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[Any, Any]]:
         """Return the tags that sources carry."""
-        return list(Tag.objects.filter(sources__isnull=False).distinct().values_list("pk", "name"))
+        # As text, as it stands in an address: counting what each choice would show asks with what is returned here.
+        carried = Tag.objects.filter(sources__isnull=False).distinct()
+        return [(str(key), name) for key, name in carried.values_list("pk", "name")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         """Keep those that carry it."""
