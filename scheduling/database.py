@@ -18,6 +18,10 @@ REFUSALS = 3
 """After so many of these a statement is given up; the first may have been due to what another transaction wrote."""
 OLDEST_POSTGRESQL = 14
 """The oldest major version of PostgreSQL that still gets fixes."""
+TIMEOUTS = ("statement_timeout", "transaction_timeout", "idle_in_transaction_session_timeout")
+"""Settings of PostgreSQL by which the server ends a statement, a transaction or a connection."""
+LEAST_TIMEOUT_MS = 4_999
+"""Milliseconds that are too few for them; 0 is none."""
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs"}
 """File systems on which SQLite warns of broken locks; see https://www.sqlite.org/faq.html#q5"""
 
@@ -50,12 +54,25 @@ def _complaints_postgresql() -> list[tuple[str, str]]:
             " - current_setting('superuser_reserved_connections')::int"
         )
         version, connections = cursor.fetchone()
+        cursor.execute(
+            "SELECT name, setting || ' ms' FROM pg_settings WHERE name = ANY(%s) AND setting::int BETWEEN 1 AND %s",
+            [list(TIMEOUTS), LEAST_TIMEOUT_MS],
+        )
+        short = cursor.fetchall()
     if version < OLDEST_POSTGRESQL * 10_000:
         found.append(
             (
                 _("The PostgreSQL server is of version %(version)d.") % {"version": version // 10_000},
                 _("Upgrade it: what NEWSS does is tested on current versions, %(oldest)d at least.")
                 % {"oldest": OLDEST_POSTGRESQL},
+            )
+        )
+    if short:
+        found.append(
+            (
+                _("The server ends what takes a moment: %(settings)s.")
+                % {"settings": ", ".join(" = ".join(one) for one in short)},
+                _("Raise it for this user (ALTER ROLE … SET …): to start with thousands of schedules takes seconds."),
             )
         )
     # A run in a child process or thread has a connection and one more for its log; the scheduler itself has six.

@@ -42,6 +42,8 @@ class Sync:
         self._scheduler = scheduler
         self._store = store
         self._settled: dict[int, tuple[int, RowState | None]] = {}
+        #: From when the due times of a schedule count by its trigger, where this process was there when it got that.
+        self._counts_from: dict[int, datetime] = {}
 
     def everything(self, now: datetime) -> int:
         """Compare all schedules with all jobs; return how many jobs were written or removed.
@@ -56,6 +58,7 @@ class Sync:
             rows = {row.id: row for row in self._store.rows()}
             removed = self._remove([job_id for job_id in rows if _schedule_id(job_id) not in versions])
             self._settled = {key: settled for key, settled in self._settled.items() if key in versions}
+            self._counts_from = {key: since for key, since in self._counts_from.items() if key in versions}
             doubtful = [
                 key
                 for key, version in versions.items()
@@ -120,6 +123,8 @@ class Sync:
                     passed.append(self._passed(schedule, found, unfired, since))
             if row is not None:
                 written.append(row)
+                if edited:
+                    self._counts_from[schedule.pk] = since
             self._settled[schedule.pk] = schedule.version, _row_state(row or found)
         self._store.insert(passed, now)
         DjangoJob.objects.bulk_create(
@@ -156,13 +161,15 @@ class Sync:
         3. A new or edited trigger, or one switched on again, counts from when that was done, not from when it was
            noticed.
            Times by the trigger before, due until then and not fired, are a `missed` row.
-        4. A lost row counts from the last due time that has a run; of an unreadable one the due time is kept.
+        4. A lost row counts from the last due time that has a run, or from when the trigger was made, if that is known
+           and later; of an unreadable one the due time is kept.
         """
         trigger = self._trigger(schedule) if schedule.enabled else None
         if trigger is None:
             return self._without_time(row)
         if row is None:
-            return self._new_row(schedule, trigger, trigger.next_after(last_due or since))
+            known = [moment for moment in (last_due, self._counts_from.get(schedule.pk)) if moment is not None]
+            return self._new_row(schedule, trigger, trigger.next_after(max(known, default=since)))
         stored = self._store.stored_trigger(row, FUNCTION)
         if stored is None and not edited:
             return self._new_row(schedule, trigger, row.next_run_time)

@@ -155,6 +155,16 @@ def test_w004_too_few_connections_or_no_wal(
         assert "journal mode “delete”" in log.read_text()
 
 
+def test_w004_a_server_that_ends_what_takes_a_moment(db: None, on_postgresql: bool) -> None:
+    if not on_postgresql:
+        pytest.skip("SQLite has no server")
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '5s'; SET LOCAL idle_in_transaction_session_timeout = '1s'")
+    (finding,) = found("doctor.W004")
+    assert "idle_in_transaction_session_timeout = 1000 ms" in finding.what
+    assert "statement_timeout" not in finding.what
+
+
 def test_e005_a_copied_database(db: None) -> None:
     Installation.objects.create(environment="production", identity="sqlite:/srv/production.sqlite3")
     (finding,) = found("doctor.E005")

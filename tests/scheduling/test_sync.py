@@ -121,6 +121,37 @@ def test_a_deleted_schedule_has_no_job_also_by_plain_sql() -> None:
     assert (run.schedule, run.schedule_name) == (None, schedule.name)
 
 
+@pytest.mark.parametrize("has_run", [False, True])
+def test_a_job_row_that_is_lost_costs_no_due_time(has_run: bool) -> None:
+    clockwork = Clockwork()
+    schedule = factories.schedule(interval_seconds=10)
+    clockwork.sync.changes(now())
+    first = next_time(schedule)
+    assert first is not None
+    if has_run:
+        factories.run(schedule=schedule, cause=Cause.SCHEDULE, scheduled_for=first)
+    DjangoJob.objects.filter(pk=schedule.job_id).delete()
+    # Noticed by the look that is taken each minute.
+    clockwork.sync.everything(now() + timedelta(seconds=60))
+    assert next_time(schedule) == first + timedelta(seconds=10 if has_run else 0)
+
+
+def test_a_job_row_that_is_lost_after_an_edit_counts_from_the_edit() -> None:
+    clockwork = Clockwork()
+    schedule = factories.schedule(interval_seconds=10)
+    clockwork.sync.changes(now())
+    old = now() - timedelta(hours=5)
+    factories.run(schedule=schedule, cause=Cause.SCHEDULE, scheduled_for=old, queued_at=old)
+    Schedule.objects.filter(pk=schedule.pk).update(interval_seconds=20)
+    edited = now()
+    clockwork.sync.changes(edited)
+    DjangoJob.objects.filter(pk=schedule.job_id).delete()
+    clockwork.sync.everything(edited + timedelta(seconds=60))
+    due = next_time(schedule)
+    assert due is not None
+    assert edited - timedelta(seconds=1) < due <= edited + timedelta(seconds=20)
+
+
 def test_every_way_of_writing_is_noted_and_raises_the_version() -> None:
     schedule = factories.schedule()
     versions = [schedule.version]
