@@ -23,6 +23,8 @@ from scheduling.models.timing import default_zone
 PREFIX = "parameter"
 SHOW_ONLY = ("_choose_job", "_preview")
 """Buttons that show the form again as it was typed, without judging or saving it."""
+VERSION = "version_shown"
+"""What carries, hidden, which version of the schedule the page shows."""
 FIRST_INTERVAL_SECONDS = 900
 """What the form of a new schedule proposes."""
 
@@ -139,6 +141,7 @@ class ScheduleForm(BorrowingForm):
     def clean(self) -> dict[str, Any]:
         """Check the parameters with the job's own form, and put them on the schedule."""
         cleaned = super().clean() or {}
+        self._refuse_older()
         if "job" not in self.fields:
             return cleaned
         if self.choice_changed:
@@ -152,6 +155,20 @@ class ScheduleForm(BorrowingForm):
             return cleaned
         self.add_borrowed_errors(form)
         return cleaned
+
+    def version_shown(self) -> str:
+        """Return the version that the page is to carry: the stored one, or while nothing is judged the one it had."""
+        return self.data.get(VERSION, "") if self.only_shown else str(self.instance.version)
+
+    def _refuse_older(self) -> None:
+        """Refuse what was typed over a version that is not the stored one any more; saved again, it is meant."""
+        shown = self.data.get(VERSION)
+        if shown and not self.instance._state.adding and shown != str(self.instance.version):
+            words = _t(
+                "This schedule was changed while the page was open (its history tells how); what stands here is not "
+                "saved. Save again to put it in place of that."
+            )
+            self.add_error(None, words)
 
     def _job_choices(self) -> list[tuple[str, Any]]:
         choices = sorted(registry.choices(), key=lambda choice: str(choice[1]))

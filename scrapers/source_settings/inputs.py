@@ -176,11 +176,11 @@ class ProxyField(forms.CharField):
             if not secrets.is_reference(text):
                 raise ValidationError(_t("Only names that begin with %s are read.") % secrets.ENVIRONMENT_PREFIX)
             return text
-        parts = urlsplit(text)
         try:
+            parts = urlsplit(text)
             fits = parts.scheme in ("http", "https") and parts.hostname and parts.port is not False
         except ValueError:
-            fits = False
+            fits = None
         if not fits:
             raise ValidationError(_t("Enter the address of an HTTP proxy: http://host:port"))
         return secrets.sealed(text) if parts.password else text

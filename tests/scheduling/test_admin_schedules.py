@@ -599,3 +599,26 @@ def test_what_was_broken_past_the_form_is_told_in_words_and_breaks_no_page(
     assert schedule.problem()
     for address in ("/admin/", LIST, schedule.get_absolute_url(), "/api/v1/schedules"):
         assert admin_client.get(address).status_code == 200
+
+
+def test_what_was_typed_over_an_older_version_is_saved_only_when_saved_again(admin_client: Client) -> None:
+    schedule = factories.schedule(name="Morning", job="echo", parameters={"text": "hello"})
+    page = reverse("admin:scheduling_schedule_change", args=[schedule.pk])
+
+    def shown(content: bytes) -> str:
+        found = re.search(r'name="version_shown"\s+value="(\d+)"', content.decode())
+        assert found
+        return found[1]
+
+    opened = shown(admin_client.get(page).content)
+    Schedule.objects.filter(pk=schedule.pk).update(description="somebody else's")
+    mine = form_of(description="mine", version_shown=opened)
+    looked = admin_client.post(page, {**mine, "_preview": "1"})
+    assert shown(looked.content) == opened, "looking at the preview does not hide what was changed"
+    refused = admin_client.post(page, mine)
+    assert "was changed while the page was open" in refused.content.decode()
+    schedule.refresh_from_db()
+    assert schedule.description == "somebody else's"
+    assert admin_client.post(page, {**mine, "version_shown": shown(refused.content)}).status_code == 302
+    schedule.refresh_from_db()
+    assert schedule.description == "mine"

@@ -53,6 +53,12 @@ def test_wrong_options_and_settings_are_told_at_their_fields(editor: Client) -> 
     assert not Source.objects.exists()
 
 
+@pytest.mark.parametrize("proxy", ["https://[::1", "http://a:b", "ftp://a", "nothing"])
+def test_a_proxy_that_is_no_address_is_told_at_its_field(editor: Client, proxy: str) -> None:
+    answer = editor.post(ADD, sent(setting__proxy=proxy))
+    assert set(answer.context["adminform"].form.errors) == {"setting-proxy"}
+
+
 def test_choosing_another_kind_shows_its_fields_and_saves_nothing(editor: Client) -> None:
     page = editor.post(ADD, sent(kind="json_api", _choose_kind="1")).content.decode()
     assert 'name="option-link"' in page and 'value="http://a.example/list"' in page and "errorlist" not in page
