@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import connection
-from django.utils import timezone
 
-from scheduling import retention
+from scheduling import leader, retention
 from scheduling.database import DatabaseAway, one_line
 from scheduling.models import InstanceState, SchedulerInstance
 
@@ -22,9 +21,9 @@ RETENTION_SECONDS = 600
 
 
 def note_stale_heartbeats() -> None:
-    """Mark scheduler processes that went silent as lost."""
-    now = timezone.now()
+    """Mark scheduler processes that went silent as lost; by the clock of the database server, as they write it."""
     try:
+        now = leader.server_time()
         silent = SchedulerInstance.objects.stale(now).update(state=InstanceState.LOST, ended_at=now)
         if silent:
             logger.warning("%s scheduler process(es) went silent and count as lost.", silent)
@@ -35,9 +34,9 @@ def note_stale_heartbeats() -> None:
 
 
 def remove_old_rows(stopped: Callable[[], bool]) -> None:
-    """Remove what the settings no longer keep, until done or `stopped()`."""
+    """Remove what the settings no longer keep, until done or `stopped()`; by the clock of the database server, too."""
     try:
-        retention.remove_old(timezone.now(), stopped)
+        retention.remove_old(leader.server_time(), stopped)
     except DatabaseAway as error:
         logger.warning("Old rows cannot be removed now: %s", one_line(error))
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django_apscheduler.models import DjangoJob, DjangoJobExecution
 
-from scheduling import checks, retention
+from scheduling import checks, housekeeping, leader, retention
 from scheduling.models import Cause, InstanceState, Run, RunLog, RunStatus, Schedule, SchedulerInstance
 from tests import factories
 
@@ -208,3 +209,21 @@ def test_a_stop_ends_it_between_two_batches(settings: Any, monkeypatch: pytest.M
 def test_a_negative_number_is_refused_by_a_system_check_e003(settings: Any) -> None:
     settings.NEWSS_KEEP_LOG_LINES = -1
     assert [found.id for found in checks.check_settings(None)] == ["scheduling.E003"]
+
+
+def test_a_process_goes_silent_by_the_clock_of_the_database_whatever_this_machine_thinks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # This machine's own clock is some other day.
+    monkeypatch.setattr(leader, "server_time", lambda: NOW)
+    # `note_stale_heartbeats` ends with its thread's connection, which here is the test's.
+    monkeypatch.setattr(housekeeping, "connection", SimpleNamespace(close=lambda: None))
+    values = {"host": "here", "process_started": 0.0, "state": InstanceState.STANDBY}
+    beats, silent = (
+        SchedulerInstance.objects.create(pid=pid, heartbeat_at=NOW - timedelta(seconds=seconds), **values)
+        for pid, seconds in ((1, 1), (2, 3600))
+    )
+    housekeeping.note_stale_heartbeats()
+    beats.refresh_from_db()
+    silent.refresh_from_db()
+    assert (beats.state, silent.state, silent.ended_at) == (InstanceState.STANDBY, InstanceState.LOST, NOW)
