@@ -30,6 +30,8 @@ _ALIASES = {
     "x-mac-roman": "mac-roman",
     "tis-620": "cp874",
 }
+#: Python's own ways to write text, which no page is in; decoding takes some of them for ever, or ends in an error.
+_NO_ENCODINGS = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"})
 _LOOK_AT = 64 * 1024
 
 
@@ -59,4 +61,12 @@ def _declared(body: bytes, content_type: str) -> list[str]:
     header = _HEADER.search(content_type)
     found = [header[1]] if header else []
     found += [match[1].decode() for match in (_META.search(start), _XML.search(start)) if match]
-    return [name for name in found if not name.lower().startswith("utf-16")]
+    return [name for name in found if not name.lower().startswith("utf-16") and _normal(name) not in _NO_ENCODINGS]
+
+
+def _normal(name: str) -> str:
+    """Return the name of an encoding as Python knows it, whatever stands between its parts."""
+    try:
+        return codecs.lookup(name).name.replace("-", "_")
+    except LookupError:
+        return name

@@ -9,6 +9,8 @@ _MAIL = re.compile(r"\S+@\S+\.\S+")
 _RSS_AUTHOR = re.compile(r"^\s*\S+@\S+\s*\(([^)]+)\)\s*$")
 _ADDRESS = re.compile(r"\s*(?:https?:|//|www\.)\S*\s*$", re.IGNORECASE)
 _MAX_LENGTH = 100
+_LOOKED_AT = 300
+"""Characters of what stands for a name: on endless text the expressions above would take for ever."""
 _PARENTHESES = re.compile(r"\s*[(\[（][^()\[\]（）]*[)\]）]")
 #: What stands before names in bylines.
 _LABEL = re.compile(
@@ -31,7 +33,7 @@ _SUFFIX = re.compile(r"^(?:jr|sr|ph\.?d|m\.?d|ii|iii|iv|esq)\.?$", re.IGNORECASE
 def clean_names(names: Iterable[str]) -> tuple[str, ...]:
     """Return names without mail addresses, spaces too many, and repetitions, in their order."""
     found: dict[str, str] = {}
-    for raw in names:
+    for raw in (name[:_LOOKED_AT] for name in names):
         # RSS 2.0 wants "mail@example.org (Name)".
         match = _RSS_AUTHOR.match(raw)
         name = " ".join(_MAIL.sub(" ", match[1] if match else raw).replace("\0", "").split()).strip(" ,;<>()")

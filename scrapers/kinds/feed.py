@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 _TTL_MAX = 86_400.0
 """A feed that asks for a longer pause, in seconds, is polled after this."""
+_PICTURES = ("media_content", "media_thumbnail", "enclosures")
 _PERIODS = {"hourly": 3600.0, "daily": 86_400.0, "weekly": 604_800.0, "monthly": 2_592_000.0, "yearly": 31_536_000.0}
 
 
@@ -74,7 +75,7 @@ def _read_xml(body: bytes, url: str, content_type: str) -> Listing:
     if not parsed.version and not parsed.entries:
         raise CollectError(FailureClass.NOT_A_FEED, _t("The answer is not a feed."))
     language = str(parsed.feed.get("language", ""))[:20]
-    items = tuple(_xml_item(entry, url, language) for entry in parsed.entries)
+    items = tuple(item for entry in parsed.entries if (item := _readable(entry, url, language)))
     title = plain(parsed.feed.get("title", ""))
     return Listing(title=title, language=language, items=items, ttl=_ttl(parsed.feed))
 
@@ -88,17 +89,28 @@ def _ttl(feed: Any) -> float:
         minutes = float(feed.get("ttl") or 0)
         period = _PERIODS.get(str(feed.get("sy_updateperiod") or "").strip().lower(), 0.0)
         frequency = float(feed.get("sy_updatefrequency") or 1)
-    except ValueError:
+    except (ValueError, TypeError):
+        # What has attributes the library gives as these.
         return 0.0
     asked = max(minutes * 60, period / frequency if frequency >= 1 else 0.0)
     return min(asked, _TTL_MAX) if math.isfinite(asked) and asked > 0 else 0.0
+
+
+def _readable(entry: Any, base: str, language: str) -> Item | None:
+    """Return an item, or None where the entry cannot be read: the others are none the worse for it."""
+    try:
+        return _xml_item(entry, base, language)
+    except Exception:
+        # An element called "links", say, stands where the library itself looks for a list.
+        logger.warning("%s: an entry cannot be read.", base, exc_info=True)
+        return None
 
 
 def _xml_item(entry: Any, base: str, language: str) -> Item:
     # dict.get, since feedparser's own falls back from "updated" to "published" with a warning.
     published, published_zone = _entry_time(entry, "published")
     updated, updated_zone = _entry_time(entry, "updated")
-    contents = [str(part.get("value", "")) for part in entry.get("content", ())]
+    contents = [str(part.get("value", "")) for part in _dicts(entry, "content")]
     return Item(
         guid=str(entry.get("id", ""))[:2000],
         url=address(_entry_link(entry), base),
@@ -109,7 +121,7 @@ def _xml_item(entry: Any, base: str, language: str) -> Item:
         updated=updated,
         zone_known=published_zone if published else updated_zone,
         authors=clean_names(_entry_authors(entry)),
-        tags=tuple(str(tag.get("term") or "") for tag in entry.get("tags", ()) if tag.get("term")),
+        tags=tuple(str(tag.get("term") or "") for tag in _dicts(entry, "tags") if tag.get("term")),
         language=str(entry.get("language", "") or language)[:20],
         image=address(_entry_image(entry), base),
     )
@@ -121,19 +133,25 @@ def _entry_link(entry: Any) -> str:
 
 
 def _entry_authors(entry: Any) -> list[str]:
-    names = [str(author.get("name", "")) for author in entry.get("authors", ()) if author.get("name")]
+    names = [str(author["name"]) for author in _dicts(entry, "authors") if author.get("name")]
     whole = str(entry.get("author", ""))
     # feedparser takes a mail address to end after four letters of its last part and the rest to be a name.
     return [whole] if len(names) < 2 and (not names or "@" in whole) else names
 
 
 def _entry_image(entry: Any) -> str:
-    for picture in (*entry.get("media_content", ()), *entry.get("media_thumbnail", ()), *entry.get("enclosures", ())):
+    for picture in (part for name in _PICTURES for part in _dicts(entry, name)):
         kind = str(picture.get("type") or picture.get("medium") or "image")
         where = picture.get("url") or picture.get("href")
         if where and kind.startswith("image"):
             return str(where)
     return ""
+
+
+def _dicts(entry: Any, name: str) -> list[Any]:
+    """Return the parts of an entry under a name of the library's; a feed's own element of that name gives none."""
+    parts = entry.get(name)
+    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
 
 
 def _entry_time(entry: Any, name: str) -> tuple[datetime | None, bool]:
@@ -146,7 +164,7 @@ def _entry_time(entry: Any, name: str) -> tuple[datetime | None, bool]:
         return None, False
     try:
         return datetime.fromtimestamp(calendar.timegm(parsed), UTC), True
-    except (ValueError, OverflowError, OSError):
+    except (ValueError, TypeError, OverflowError, OSError):
         return None, False
 
 

@@ -14,7 +14,10 @@ from scrapers.extract.addresses import is_fetchable
 if TYPE_CHECKING:
     from scrapers.fetch.answers import Answer
 
-_DOCTYPE = re.compile(rb"<!DOCTYPE[^>\[]*(\[.*?\]\s*)?>", re.IGNORECASE | re.DOTALL)
+#: Each of these takes a time that grows as the text does, whatever it holds.
+_DOCTYPE = re.compile(rb"<!DOCTYPE[^>\[]*", re.IGNORECASE)
+_DOCTYPE_END = re.compile(rb"\]\s*>")
+_TAG_END = re.compile(rb">")
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 #: How XML begins in encodings that are not made of ASCII; UTF-32 first, whose mark begins like that of UTF-16.
 _WIDE = (
@@ -27,7 +30,7 @@ _WIDE = (
     (b"<\0", "utf-16-le"),
     (b"\0<", "utf-16-be"),
 )
-_TAG = re.compile(r"<[^>]*>")
+_TAG = re.compile(r"<[^<>]*>")
 
 
 def is_blank(body: bytes) -> bool:
@@ -57,7 +60,11 @@ def in_encoding(answer: Answer, encoding: str) -> Answer:
 
 def without_doctype(body: bytes) -> bytes:
     """Return XML without its document type, which is the only way to declare entities: then there are none."""
-    return _DOCTYPE.sub(b"", body, count=1) if b"<!" in body[:4096] else body
+    found = _DOCTYPE.search(body) if b"<!" in body[:4096] else None
+    if found is None:
+        return body
+    end = (_DOCTYPE_END if body[found.end() : found.end() + 1] == b"[" else _TAG_END).search(body, found.end())
+    return body if end is None else body[: found.start()] + body[end.end() :]
 
 
 def address(value: str, base: str, *, relative: bool = True) -> str:

@@ -77,3 +77,9 @@ def test_the_article_of_a_page_comes_out_whole() -> None:
 @given(st.binary(max_size=500), st.text(max_size=40))
 def test_no_bytes_break_the_decoding(raw: bytes, content_type: str) -> None:
     assert isinstance(decode(raw, content_type), str)
+
+
+@pytest.mark.parametrize("name", ["undefined", "punycode", "idna", "Unicode-Escape", "raw_unicode_escape"])
+def test_what_only_python_takes_for_an_encoding_is_none(name: str) -> None:
+    body = "Ein Käse aus Köln und ein Brötchen für die Bürger der Stadt \\u0041".encode("latin-1") * 20
+    assert decode(body, f"text/html; charset={name}") == decode(body, "text/html")

@@ -295,3 +295,45 @@ FIELDS = [
 def test_no_values_break_the_reader_of_json_feeds(items: list[dict[str, Any]]) -> None:
     listing = read(json.dumps({"version": "https://jsonfeed.org/version/1.1", "items": items}))
     assert len(listing.items) == len(items)
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        "<authors>Ann Lee</authors>",
+        "<links>https://courier.example/other</links>",
+        "<enclosures>none</enclosures>",
+        "<published_parsed day='1'/>",
+        "<content>So</content>",
+    ],
+)
+def test_an_element_named_as_a_part_of_the_librarys_own_costs_no_other_item(element: str) -> None:
+    items = f"<item><title>One</title><link>/1</link>{element}</item><item><title>Two</title><link>/2</link></item>"
+    assert "Two" in [item.title for item in read(rss(items)).items]
+    if "links" not in element:
+        assert [item.title for item in read(rss(items)).items] == ["One", "Two"]
+
+
+@pytest.mark.parametrize("element", ["<ttl unit='m'>60</ttl>", "<sy_updatefrequency a='b'>2</sy_updatefrequency>"])
+def test_a_pause_written_with_attributes_costs_no_feed(element: str) -> None:
+    listing = read(rss("<item><title>One</title><link>/1</link></item>", element))
+    assert len(listing.items) == 1
+    assert listing.ttl == 0.0
+
+
+LONG = 1_000_000
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{"title": "<" * LONG}, {"summary": "<" * LONG}, {"authors": [{"name": "(" * LONG}, {"name": "a@" * LONG}]}],
+    ids=["title", "summary", "author"],
+)
+def test_endless_characters_take_no_endless_time(entry: dict[str, Any]) -> None:
+    whole = {"version": "https://jsonfeed.org/version/1.1", "items": [{"id": "1", "url": f"{BASE}/1", **entry}]}
+    assert len(read(json.dumps(whole)).items) == 1
+
+
+def test_a_document_type_begun_over_and_over_takes_no_endless_time() -> None:
+    with pytest.raises(CollectError):
+        read(b"<!DOCTYPE[" * (LONG // 10))
