@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from scheduling.admin import coming_up, preview, steps
+from scheduling.admin import coming_up, preview, steps, trigger_text
 from scheduling.admin.base import TabularInline, person, require, tell_started
 from scheduling.admin.schedule_form import ScheduleForm, parameter_field
 from scheduling.admin.schedule_list import RUN, ScheduleListAdmin
@@ -97,7 +97,7 @@ class ScheduleAdmin(ScheduleListAdmin):
         job = self._job_name(request, obj)
         parameters = [parameter_field(name) for name in registry.form_fields(job)]
         can_change = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
-        job_fields = ["job", "job_shown", *parameters] if can_change else ["job", "parameters_shown"]
+        job_fields = ["job", "job_shown", *parameters] if can_change else ["job_words", "parameters_shown"]
         return [
             (
                 _("What"),
@@ -110,7 +110,7 @@ class ScheduleAdmin(ScheduleListAdmin):
             (
                 _("When"),
                 {
-                    "fields": list(preview.WHEN),
+                    "fields": list(preview.WHEN) if can_change else self._when_in_words(obj),
                     "description": _("Times are in the schedule's time zone; the preview says what comes of them."),
                     "classes": ["newss-when"],
                 },
@@ -134,8 +134,40 @@ class ScheduleAdmin(ScheduleListAdmin):
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """Return the parameters in words, for those who may only look."""
-        return ("parameters_shown",)
+        """Return what stands in words, for those who may only look."""
+        return ("job_words", "parameters_shown", "trigger_words", "never_between", "never_on")
+
+    def _when_in_words(self, schedule: Any) -> list[str]:
+        """Return the fields that say when to those who may only look: the trigger in words, and what narrows it."""
+        narrowing = {
+            "start_at": "start_at",
+            "end_at": "end_at",
+            "max_runs": "max_runs",
+            "jitter_seconds": "jitter_seconds",
+            "blackout_times": "never_between",
+            "blackout_dates": "never_on",
+        }
+        return ["trigger_words", "timezone", *(shown for name, shown in narrowing.items() if getattr(schedule, name))]
+
+    @admin.display(description=_("Job"))
+    def job_words(self, schedule: Schedule) -> str:
+        """Return the job by the name that people know it by."""
+        return registry.label(schedule.job)
+
+    @admin.display(description=_("Trigger"))
+    def trigger_words(self, schedule: Schedule) -> str:
+        """Return the trigger in words."""
+        return schedule.words()
+
+    @admin.display(description=_("Never between"))
+    def never_between(self, schedule: Schedule) -> str:
+        """Return the times of day at which nothing is due."""
+        return trigger_text.times_to_text(schedule.blackout_times)
+
+    @admin.display(description=_("Never on"))
+    def never_on(self, schedule: Schedule) -> str:
+        """Return the dates on which nothing is due."""
+        return trigger_text.dates_to_text(schedule.blackout_dates)
 
     @admin.display(description=_("Parameters"))
     def parameters_shown(self, schedule: Schedule) -> str:

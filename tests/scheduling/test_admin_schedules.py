@@ -356,6 +356,16 @@ def test_those_who_may_only_look_see_the_parameters_in_words(client: Client) -> 
     assert 'name="_save"' not in page
 
 
+@pytest.mark.anydb
+def test_those_who_may_only_look_see_the_job_and_the_trigger_in_words_and_no_empty_fields(client: Client) -> None:
+    schedule = factories.schedule(job="run_all_scrapers", interval_seconds=900, blackout_times=[["01:00", "04:00"]])
+    client.force_login(factories.user("scheduling.view_schedule"))
+    page = client.get(schedule.get_absolute_url()).content.decode()
+    assert "Collect news" in page and "run_all_scrapers" not in page
+    assert "Every 15 minutes" in page and "01:00-04:00" in page
+    assert "Crontab expression" not in page and "Triggers combined" not in page
+
+
 def test_a_schedule_whose_job_is_gone_says_so_and_can_be_opened(admin_client: Client) -> None:
     schedule = factories.schedule()
     Schedule.objects.filter(pk=schedule.pk).update(job="vanished")
