@@ -92,6 +92,11 @@ class Copies:
                 return article.duplicate_of or article
         return None
 
+    def differ(self, one: str, other: str) -> bool:
+        """Tell whether two texts are long enough to be compared, and no copies of each other."""
+        mine, theirs = self._of(one), self._of(other)
+        return bool(mine and theirs) and similarity(mine, theirs) < SIMILAR
+
     def add(self, article: Article) -> None:
         """Let later texts of the batch be compared with an article that is about to be stored."""
         for value in self._bands.get(article.text, ()):

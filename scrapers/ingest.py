@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, OperationalError, transaction
@@ -28,6 +28,7 @@ from scrapers.models import (
     Tombstone,
     url_hash,
 )
+from scrapers.words import fold
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Batch:
     def of(cls, drafts: Sequence[Draft]) -> Batch:
         """Look up all that a batch of drafts may meet."""
         now = timezone.now()
-        urls = [url_hash(draft.url) for draft in drafts]
+        urls = [url_hash(url) for draft in drafts for url in {draft.url, draft.entry.url} if url]
         contents = [content for draft in drafts if (content := draft.content_hash())]
         return cls(
             by_url={found.url_hash: found for found in Article.objects.filter(url_hash__in=urls)},
@@ -91,6 +92,8 @@ class Batch:
 
     def place(self, draft: Draft) -> Outcome:
         """Decide what becomes of a draft, and note what is to be written."""
+        if self._is_misnamed(draft):
+            draft = replace(draft, url=draft.entry.url)
         key, content = url_hash(draft.url), draft.content_hash()
         article = self.by_id.get(draft.refresh or 0) or self.by_url.get(key)
         if article is None and key in self.deleted:
@@ -159,6 +162,13 @@ class Batch:
         self.changed.append(article)
         self._keep_page(article, draft)
         return Outcome.UPDATED
+
+    def _is_misnamed(self, draft: Draft) -> bool:
+        """Tell whether a page's canonical address is that of another story: some sites name the same on all pages."""
+        named = self.by_url.get(url_hash(draft.url))
+        if named is None or draft.refresh is not None or draft.entry.url in ("", draft.url):
+            return False
+        return fold(named.title) != fold(draft.title) and self.copies.differ(named.text, clean(draft.text))
 
     def _same_title(self, draft: Draft) -> Article | None:
         """Return the article of the same source and week with the same title."""

@@ -156,6 +156,8 @@ class CollectError(Exception):
         retry_after: timedelta | None = None,
         counted: bool = True,
     ) -> None:
+        # What a server wrote is repeated in it, and is stored: no NUL, no halves of characters.
+        sentence = sentence.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
         super().__init__(sentence)
         self.failure = failure
         self.sentence = sentence

@@ -23,8 +23,17 @@ def conditional_headers(etag: str, last_modified: str) -> dict[str, str]:
 
 
 def validators_of(headers: Mapping[str, str]) -> tuple[str, str]:
-    """Return (ETag, Last-Modified) of an answer, empty where it has none."""
-    return headers.get("ETag", "").strip(), headers.get("Last-Modified", "").strip()
+    """Return (ETag, Last-Modified) of an answer, empty where it has none that could be sent back."""
+    return _sendable(headers.get("ETag", "")), _sendable(headers.get("Last-Modified", ""))
+
+
+def _sendable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Bytes that are no UTF-8.
+        return ""
+    return text.strip()
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> timedelta | None:
