@@ -8,6 +8,7 @@ the one on PostgreSQL printed is shown after it. The exit code is 0 only if both
 
 from __future__ import annotations
 
+import compileall
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,9 @@ import tempfile
 
 def main(which: str, jobs: str, *options: str) -> int:
     """Run both; return the exit code of the first that failed."""
+    # In a fresh clone every worker would compile them, all at the same time.
+    for package in ("newss_project", "scheduling", "scrapers"):
+        compileall.compile_dir(package, quiet=2, workers=0)
     pytest = [sys.executable, "-m", "pytest", "--dist", "worksteal", *options, "-m"]
     with tempfile.TemporaryFile("w+") as shown:
         postgresql = subprocess.Popen(
