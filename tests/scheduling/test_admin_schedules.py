@@ -611,6 +611,15 @@ def test_what_was_broken_past_the_form_is_told_in_words_and_breaks_no_page(
         assert admin_client.get(address).status_code == 200
 
 
+def test_the_fields_of_a_follow_up_name_themselves_also_in_a_row_that_is_added(admin_client: Client) -> None:
+    follow_up = FollowUp.objects.create(predecessor=factories.schedule(), successor=factories.schedule())
+    page = admin_client.get(follow_up.successor.get_absolute_url()).content.decode()
+    for row in ("0", "__prefix__"):
+        for field, label in (("predecessor", "After"), ("on", "When")):
+            (tag,) = re.findall(rf'<select name="follows-{row}-{field}"[^>]*>', page)
+            assert f'aria-label="{label}"' in tag
+
+
 def test_what_was_typed_over_an_older_version_is_saved_only_when_saved_again(admin_client: Client) -> None:
     schedule = factories.schedule(name="Morning", job="echo", parameters={"text": "hello"})
     page = reverse("admin:scheduling_schedule_change", args=[schedule.pk])

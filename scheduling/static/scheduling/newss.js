@@ -182,8 +182,9 @@
     const boxes = ".select2-search__field, .select2-selection--single, .select2-selection--single [role=textbox]";
     document.querySelectorAll(boxes).forEach((box) => {
       if (box.hasAttribute("aria-label")) return;
-      const label = box.closest(".select2")?.previousElementSibling?.labels?.[0];
-      if (label) box.setAttribute("aria-label", label.textContent.trim());
+      const field = box.closest(".select2")?.previousElementSibling;
+      const name = field?.labels?.[0]?.textContent ?? field?.getAttribute("aria-label");
+      if (name) box.setAttribute("aria-label", name.trim());
     });
   }
 
@@ -198,6 +199,7 @@
     // They are made some time after the page is parsed.
     setTimeout(nameSearchBoxes, 100);
     window.addEventListener("load", nameSearchBoxes);
+    document.addEventListener("formset:added", () => setTimeout(nameSearchBoxes, 100));
     setInterval(() => document.hidden || refreshRelative(document), 1000);
     document.querySelectorAll("[data-newss-live]").forEach(live);
     document.querySelectorAll("[data-newss-preview]").forEach(scheduleForm);
