@@ -211,6 +211,7 @@ class Collection:
             url=url,
             identity=plan.identity,
             tally=progress.tally,
+            pool=self._pool,
             options=_options(source),
             query=query,
             etag=etag,

@@ -1,4 +1,7 @@
-"""The processes in which text is extracted, so that a page that takes long to read holds no request up."""
+"""The processes in which text is extracted and large answers of sources are read.
+
+So one that takes long to read holds no request up, and one that takes for ever no run.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,17 @@ import gc
 import logging
 import multiprocessing
 import os
+import pickle
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
+from typing import Any
 
+import django
+from django.apps import apps
+from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _t
 
 from scrapers import conf
@@ -24,9 +32,10 @@ logger = logging.getLogger(__name__)
 
 GARBAGE_AT = 50_000
 """Objects more than before from which on an extraction process looks for garbage; a page makes some thousands."""
+LISTING_LIMITS = 4.0
+"""How many times as long as a page an answer of a source may take: it may hold fifty thousand entries."""
 Task = tuple[bytes, str, str, Wanted, PageRules]
 """What `read_page_by` takes."""
-Reader = Callable[[bytes, str, str, Wanted, PageRules], Page | None]
 
 
 class ExtractPool:
@@ -38,6 +47,8 @@ class ExtractPool:
 
     def __init__(self) -> None:
         self._workers = _Workers(conf.extract_processes())
+        # Of their own: an answer that takes for ever makes no page wait.
+        self._listings = _Workers(conf.extract_processes())
         # What waits, waits here, where its time does not count yet; but each process has its next page before it asks,
         # since this process may be busy with the database when it does.
         self._room = asyncio.Semaphore(2 * conf.extract_processes() + 1)
@@ -60,15 +71,29 @@ class ExtractPool:
         except CollectError as error:
             logger.warning("%s: %s Only what is seen of it is taken.", url, error.sentence)
             page = await self._read_alone(_read_plainly, task)
-        if page is None:
+        if not isinstance(page, Page):
             raise CollectError(FailureClass.NOT_A_PAGE, _t("The answer is not a page of HTML."))
         return page
 
-    async def _read_alone(self, function: Reader, task: Task) -> Page | None:
+    async def call(self, packed: bytes, url: str) -> Any:
+        """Return what a pickled function that takes no arguments returns or raises; `url` is what it reads.
+
+        Raises `CollectError` (`BAD_ANSWER`) if it takes too long or ends its process.
+        """
+        task = (packed, get_language(), url)
+        try:
+            found = await self._listings.read(_call, task, LISTING_LIMITS)
+            return await self._read_alone(_call, task, LISTING_LIMITS) if isinstance(found, _Unclear) else found
+        except CollectError as error:
+            if error.failure is not FailureClass.NO_TEXT:
+                raise
+            raise CollectError(FailureClass.BAD_ANSWER, _t("The answer takes too long to be read.")) from error
+
+    async def _read_alone(self, function: Callable[..., Any], task: tuple[Any, ...], limits: float = 1) -> Any:
         async with self._alone:
             workers = _Workers(1)
             try:
-                page = await workers.read(function, task)
+                page = await workers.read(function, task, limits)
             finally:
                 workers.close()
         assert not isinstance(page, _Unclear), "who is alone is to blame"
@@ -77,6 +102,7 @@ class ExtractPool:
     def close(self) -> None:
         """End the processes."""
         self._workers.close()
+        self._listings.close()
 
 
 class _Unclear:
@@ -92,8 +118,11 @@ class _Workers:
         self._lifeline: Connection | None = None
         self._reading = 0
 
-    async def read(self, function: Reader, task: Task) -> Page | _Unclear | None:
-        """Return what a function does, or that another page may be to blame; raises `CollectError` (`NO_TEXT`)."""
+    async def read(self, function: Callable[..., Any], task: tuple[Any, ...], limits: float = 1) -> Any:
+        """Return what a function does, or `_Unclear` where another page may be to blame.
+
+        Raises `CollectError` (`NO_TEXT`) if it takes longer than `limits` times the limit, or ends its process.
+        """
         executor = self._running()
         # Beyond the number of processes it first waits for one of the others.
         waits = self._reading >= self._number
@@ -102,7 +131,7 @@ class _Workers:
         try:
             future = asyncio.get_running_loop().run_in_executor(executor, function, *task)
             # One that was cancelled would be stumbled over when the processes end, and those behind it never told.
-            return await asyncio.wait_for(asyncio.shield(future), conf.extract_seconds())
+            return await asyncio.wait_for(asyncio.shield(future), limits * conf.extract_seconds())
         except TimeoutError as error:
             self._end(executor)
             if waits:
@@ -150,6 +179,14 @@ class _Workers:
 
 def _read_plainly(body: bytes, content_type: str, url: str, _wanted: Wanted, _rules: PageRules) -> Page:
     return read_plainly(body, content_type, url)
+
+
+def _call(packed: bytes, language: str | None, _url: str) -> Any:
+    """Call a pickled function; a process that was not forked from one with all imports sets Django up first."""
+    if not apps.ready:
+        django.setup()
+    with override(language):
+        return pickle.loads(packed)()  # noqa: S301  packed by this run
 
 
 def _live_with_parent(lifeline: Connection) -> None:

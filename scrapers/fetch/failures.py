@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import aiohttp
 from django.db import models
@@ -164,6 +166,11 @@ class CollectError(Exception):
         self.http_status = http_status
         self.retry_after = retry_after
         self.counted = counted
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it pass from one process to another."""
+        made = partial(CollectError, http_status=self.http_status, retry_after=self.retry_after, counted=self.counted)
+        return made, (self.failure, self.sentence)
 
 
 def by_status(status: int) -> FailureClass:

@@ -105,11 +105,7 @@ class JSONKind(Kind):
 
     async def poll(self, poll: Poll) -> AsyncIterator[Listing]:
         """Yield the items of the answer and of those that follow."""
-
-        def read(answer: Answer, number: int) -> tuple[Listing, str]:
-            return read_json(answer, poll.options, number, must_match=number == 1)
-
-        async for listing in pages(poll, read, accept=self.accept):
+        async for listing in pages(poll, _read, accept=self.accept):
             yield listing
 
 
@@ -139,6 +135,10 @@ def read_json(
         values = {"count": len(found), "path": options["link"]}
         raise CollectError(FailureClass.NO_MATCH, sentence % values, http_status=answer.status)
     return Listing(items=tuple(items.values())), _following(data, answer.url, options, number)
+
+
+def _read(answer: Answer, number: int, options: Mapping[str, Any]) -> tuple[Listing, str]:
+    return read_json(answer, options, number, must_match=number == 1)
 
 
 def _item(entry: Any, base: str, options: Mapping[str, Any]) -> Item | None:

@@ -67,11 +67,7 @@ class ListingKind(Kind):
 
     async def poll(self, poll: Poll) -> AsyncIterator[Listing]:
         """Yield the items of the page and of those that follow."""
-
-        def read(answer: Answer, number: int) -> tuple[Listing, str]:
-            return read_listing(answer, poll.options, must_match=number == 1)
-
-        async for listing in pages(poll, read, accept=self.accept):
+        async for listing in pages(poll, _read, accept=self.accept):
             yield listing
 
 
@@ -97,6 +93,10 @@ def read_listing(answer: Answer, options: Mapping[str, Any], *, must_match: bool
     listing = Listing(title, language, tuple(items.values()), unmatched=_unmatched(items.values(), options))
     following = selectors.first_link(tree, options["following"]) if options.get("following") else ""
     return listing, address(following, answer.url)
+
+
+def _read(answer: Answer, number: int, options: Mapping[str, Any]) -> tuple[Listing, str]:
+    return read_listing(answer, options, must_match=number == 1)
 
 
 def read_tree(answer: Answer) -> HtmlElement:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from django import forms
@@ -13,8 +14,9 @@ from scrapers.kinds.base import Listing
 from scrapers.kinds.forms import OptionsForm
 from scrapers.kinds.poll import Poll
 
-#: From an answer and its number (1, 2, …) to what it holds and the address of the page that follows, or none.
-Reader = Callable[[Answer, int], tuple[Listing, str]]
+#: From an answer, its number (1, 2, …) and the options to what it holds and the address of the page that follows, or
+#: none. A function of a module, since it may be called in another process.
+Reader = Callable[[Answer, int, Mapping[str, Any]], tuple[Listing, str]]
 
 
 class PagesForm(OptionsForm):
@@ -40,7 +42,7 @@ async def pages(poll: Poll, read: Reader, *, accept: str) -> AsyncIterator[Listi
     answer, seen = await poll.first(accept=accept), {poll.url}
     most = int(poll.options["pages"])
     for number in range(1, most + 1):
-        listing, following = await poll.read(read, answer, number)
+        listing, following = await poll.read(read, answer, number, poll.options)
         more = bool(following and following not in seen and listing.items and number < most)
         yield Listing(listing.title, listing.language, listing.items, more, listing.unmatched)
         if not more or (poll.caught_up and not poll.found_new):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import pickle
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from scrapers.kinds.reading import in_encoding
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from scrapers.fetch.answers import Answer, Tally
     from scrapers.fetch.client import Fetcher
     from scrapers.fetch.identity import Identity
+    from scrapers.pool import ExtractPool
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -21,6 +24,10 @@ T = TypeVar("T")
 MAX_PAGES_KNOWN = 200
 """Further addresses whose validators are kept for each source."""
 MAX_VALIDATOR_LENGTH = 600
+LITTLE = 16 * 1024
+"""Bytes of an answer that can hold up nobody for long: the time that libraries take grows with the square at worst."""
+GZIP = b"\x1f\x8b"
+"""How what may be a thousand times as much begins."""
 
 
 class NotModified(Exception):
@@ -43,6 +50,7 @@ class Poll:
         url: str,
         identity: Identity,
         tally: Tally,
+        pool: ExtractPool,
         options: Mapping[str, Any] | None = None,
         query: str = "",
         etag: str = "",
@@ -56,6 +64,7 @@ class Poll:
         self.url = url
         self.identity = identity
         self.tally = tally
+        self._pool = pool
         self.options = dict(options or {})
         self.query = query
         self.encoding = encoding
@@ -102,5 +111,17 @@ class Poll:
         return in_encoding(answer, self.encoding)
 
     async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a function that takes the processor long, in a thread; it must touch neither network nor database."""
-        return await asyncio.to_thread(function, *args, **kwargs)
+        """Call a function that takes the processor long; it must touch neither network nor database.
+
+        With much to read it runs in a process, which is ended if it takes too long (`CollectError`, `BAD_ANSWER`); with
+        little, or if it cannot be pickled, in a thread.
+        """
+        called = partial(function, *args, **kwargs)
+        try:
+            packed = pickle.dumps(called)
+        except (pickle.PicklingError, AttributeError, TypeError):
+            packed = b""
+        if len(packed) <= LITTLE and GZIP not in packed:
+            return await asyncio.to_thread(called)
+        found: T = await self._pool.call(packed, self.url)
+        return found

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from scrapers import pool
 from scrapers.models import Article, ResultStatus, Source
 from tests.scrapers.conftest import Collected, LocalServer
 
@@ -139,3 +141,41 @@ def test_pages_that_all_name_one_canonical_address_are_not_one_article(
     assert set(Article.objects.values_list("title", flat=True)) == {title for title, _text in texts.values()}
     collect_news()
     assert (server.paths().count("/1"), server.paths().count("/2")) == (1, 1)
+
+
+ENDLESS = {
+    "lines before the feed": b"<?xml version='1.0'?>" + b"\n" * 300_000 + b"<rss version='2.0'><channel/></rss>",
+    "an address of mail": b"<rss version='2.0'><channel><item><author>" + b"a." * 150_000 + b"</author></item>",
+    "elements in elements": b"<rss version='2.0'><channel>" + b"<a><b><c>" * 30_000,
+}
+
+
+@pytest.mark.parametrize("body", ENDLESS.values(), ids=ENDLESS)
+def test_a_feed_whose_reading_takes_for_ever_ends_as_a_failure_of_its_own(
+    body: bytes, good: LocalServer, collect_news: Callable[..., Collected], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "LISTING_LIMITS", 0.1)
+    good.answer("/endless", body, Content_Type="text/xml")
+    Source.objects.create(name="Bad", url=good.url("/endless"))
+    collected = collect_news()
+    assert collected.of("Bad").failure_class == "bad_answer"
+    assert collected.of("Good").new == 1
+
+
+def test_large_answers_of_each_kind_are_read(good: LocalServer, collect_news: Callable[..., Collected]) -> None:
+    numbers, title = range(40), "A title of a length that makes of all of them more than a little " * 8
+    links = [good.url(f"/large/{number}") for number in numbers]
+    good.answer("/feed.xml", feed(*(f"{link}?{title.replace(' ', '-')}" for link in links)))
+    good.answer("/api", json.dumps({"items": [{"url": link, "title": title + link} for link in links]}))
+    good.answer("/list", "".join(f"<h2 title='{title}'><a href='{link}'>{title}</a></h2>" for link in links))
+    locations = "".join(f"<url><loc>{link}?{title.replace(' ', '-')}</loc></url>" for link in links)
+    good.answer("/map", f"<urlset xmlns='http://www.sitemaps.org/schemas/sitemap/0.9'>{locations}</urlset>")
+    good.answer("/page", page("No feed", STORY * 200))
+    kinds = {"/feed.xml": "feed", "/api": "json_api", "/list": "listing", "/map": "sitemap", "/page": "feed"}
+    for path, kind in kinds.items():
+        options = {"items": "h2"} if kind == "listing" else {}
+        Source.objects.create(name=path, url=good.url(path), kind=kind, options=options)
+    collected = collect_news(limit=1)
+    for path in set(kinds) - {"/page"}:
+        assert collected.of(path).seen == len(numbers), path
+    assert collected.of("/page").failure_class == "not_a_feed"
