@@ -306,4 +306,7 @@ def _death(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
         return _("The child process was killed by signal %(number)d (%(name)s).") % {"number": -exit_code, "name": name}
-    return _("The child process ended unexpectedly with exit code %(code)s.") % {"code": exit_code}
+    return _(
+        "The child process ended unexpectedly with exit code %(code)s. The scheduler's log may tell more; after an "
+        "upgrade the scheduler has to be started again."
+    ) % {"code": exit_code}
