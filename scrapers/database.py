@@ -12,7 +12,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
-from django.db import InterfaceError, OperationalError, connection, models, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, models, transaction
+
+TRIES = 3
+"""How often a function is called whose transaction the database gave up for the sake of another's."""
+#: The classes of PostgreSQL's errors: deadlocks, and what is beyond a limit of the server.
+_ROLLED_BACK, _BEYOND_LIMITS = "40", "54"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,7 +32,8 @@ class DatabaseThread:
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function in the thread and return its result.
 
-        It is carried out even if the caller is cancelled meanwhile: half of a write helps nobody.
+        It is carried out even if the caller is cancelled meanwhile: half of a write helps nobody. After a deadlock it
+        is called again, so it begins anew whenever it is called.
         """
         loop = asyncio.get_running_loop()
         return await asyncio.shield(loop.run_in_executor(self._executor, lambda: _call(function, *args, **kwargs)))
@@ -75,15 +81,32 @@ def update_rows(model: type[models.Model], rows: Mapping[Any, Mapping[str, Any]]
             )
 
 
+def is_refusal(error: DatabaseError) -> bool:
+    """Tell whether the database refuses what it was given, and would at each further try; else it does not answer."""
+    # What is beyond PostgreSQL's limits is told as an error of operation.
+    return not isinstance(error, OperationalError) or _state(error).startswith(_BEYOND_LIMITS)
+
+
 def _call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    try:
-        if connection.connection is None:
-            _open()
-        return function(*args, **kwargs)
-    except (OperationalError, InterfaceError):
-        # The server may be gone; the next call then begins with a new connection.
-        connection.close()
-        raise
+    tries = TRIES
+    while True:
+        tries -= 1
+        try:
+            if connection.connection is None:
+                _open()
+            return function(*args, **kwargs)
+        except (OperationalError, InterfaceError) as error:
+            if tries and _state(error).startswith(_ROLLED_BACK):
+                # Another run wrote the same in another order, and was let go first.
+                continue
+            # The server may be gone; the next call then begins with a new connection.
+            connection.close()
+            raise
+
+
+def _state(error: BaseException) -> str:
+    """Return PostgreSQL's code of an error (SQLSTATE); empty where there is none."""
+    return str(getattr(error.__cause__, "pgcode", None) or "")
 
 
 def _open() -> None:

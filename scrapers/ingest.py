@@ -12,11 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from scrapers import known, search, topics
+from scrapers.database import is_refusal
 from scrapers.dedupe import Copies
 from scrapers.drafts import Draft, Entry, Outcome, Status, clean
 from scrapers.known import look_up, pass_over
@@ -44,9 +45,9 @@ def store(drafts: Sequence[Draft]) -> list[Outcome | DatabaseError]:
     try:
         with transaction.atomic():
             return list(_store(drafts))
-    except (OperationalError, InterfaceError):
-        raise
     except DatabaseError as error:
+        if not is_refusal(error):
+            raise
         if len(drafts) == 1:
             logger.warning("The article %s could not be stored: %s", drafts[0].url, error)
             return [error]

@@ -31,8 +31,8 @@ TITLE_WORDS, SUMMARY_WORDS, TEXT_WORDS = 500, 2_000, 12_000
 """How many words of each field are looked at; a position beyond 16,383 is none to PostgreSQL."""
 WORD_CHARACTERS = 50
 """What of a word is looked at."""
-FIELD_CHARACTERS = 180_000
-"""What of a field is looked at: PostgreSQL's index of a text holds less than 1 MiB."""
+FIELD_BYTES = 400_000
+"""What of a field is looked at, in UTF-8: PostgreSQL's index of an article holds less than 1 MiB."""
 
 
 class QueryError(ValueError):
@@ -53,16 +53,17 @@ class Field(StrEnum):
 
 def looked_at(text: str, most: int) -> list[str]:
     """Return the words of a text that queries look at, `most` at most."""
-    looked = words(text[: FIELD_CHARACTERS * 2])[:most]
+    looked = words(text[:FIELD_BYTES])[:most]
     lengths = [*map(len, looked)]
-    if sum(lengths) <= FIELD_CHARACTERS and max(lengths, default=0) <= WORD_CHARACTERS:
+    # A character takes four bytes at most.
+    if 4 * sum(lengths) <= FIELD_BYTES and max(lengths, default=0) <= WORD_CHARACTERS:
         return looked
-    found, room = [], FIELD_CHARACTERS
-    for word in looked:
-        room -= len(word[:WORD_CHARACTERS])
+    found, room = [], FIELD_BYTES
+    for word in (word[:WORD_CHARACTERS] for word in looked):
+        room -= len(word.encode("utf-8", "ignore"))
         if room < 0:
             break
-        found.append(word[:WORD_CHARACTERS])
+        found.append(word)
     return found
 
 

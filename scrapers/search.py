@@ -5,7 +5,7 @@ stems, no stop words, no parser that takes "3.5-litre" for a number. So a search
 holds them as a `tsvector` with a GIN index, SQLite in an FTS5 table; both are made by the migration 0002 and written
 here, whenever articles are saved or made in bulk.
 
-Limits: `query.TITLE_WORDS` … `FIELD_CHARACTERS`; PostgreSQL keeps 256 places of one word in one article, so that it may
+Limits: `query.TITLE_WORDS` … `FIELD_BYTES`; PostgreSQL keeps 256 places of one word in one article, so that it may
 miss a phrase whose words stand there more often.
 """
 

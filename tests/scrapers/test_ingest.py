@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+import threading
+from unittest.mock import patch
 
+import pytest
+from django.db import connection
+
+from scrapers import search
+from scrapers.database import DatabaseThread
 from scrapers.ingest import Draft, Entry, Outcome, store
 from scrapers.kinds import Item
 from scrapers.models import Article, ArticleSource, PassedItem, Source
+from scrapers.query import parse
 from tests import factories
+from tests.scrapers.articles import draft
 
 pytestmark = pytest.mark.django_db
 
@@ -27,3 +36,63 @@ def test_two_drafts_of_one_story_in_the_same_batch_are_one_article_and_a_duplica
     assert Article.objects.get().text == "Same words."
     assert ArticleSource.objects.get().item_key == entries[0].key
     assert PassedItem.objects.get().item_key == entries[1].key, "its page is not fetched again"
+
+
+def test_an_article_of_the_longest_words_is_stored_and_found() -> None:
+    source = Source.objects.create(name="Small", url="http://127.0.0.1/feed")
+    # Letters of four bytes each (Deseret), all words different.
+    letters = [chr(0x10428 + number) for number in range(40)]
+    begin = ("".join(letters[(number // 40**place) % 40] for place in range(3)) for number in range(14_000))
+    words = [word + letters[0] * 40 for word in begin]
+    made = draft(source, "A story in the longest words", " ".join(words[:12_000]), summary=" ".join(words[12_000:]))
+    assert store([draft(source, "A story like any other", "So it goes."), made]) == [Outcome.NEW] * 2
+    assert Article.objects.search(parse("longest")).count() == 1
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no limit of this kind")
+def test_an_article_beyond_the_limits_of_the_database_fails_alone() -> None:
+    source = Source.objects.create(name="Small", url="http://127.0.0.1/feed")
+    drafts = [draft(source, f"Story {name} of today", f"It is {name}.") for name in ("one", "two", "three")]
+
+    def too_long(fields: object) -> str:
+        text = "'" + "a" * 3_000 + "':1"
+        return text if "two" in str(fields) else "'a':1"
+
+    with patch.object(search, "_tsvector", too_long):
+        found = store(drafts)
+    assert [found[0], found[2]] == [Outcome.NEW] * 2
+    assert not isinstance(found[1], Outcome)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_runs_that_bring_the_same_articles_in_another_order_both_go_on() -> None:
+    sources = [Source.objects.create(name=name, url=f"http://127.0.0.1/{name}") for name in "ab"]
+    for turn in range(3):
+        urls = [f"http://127.0.0.1/{turn}/{number}" for number in range(40)]
+        orders = (urls, urls[::-1])
+        batches = [
+            [draft(source, f"The story at {url}", f"Some words of {url}.", url=url) for url in order]
+            for source, order in zip(sources, orders, strict=True)
+        ]
+        ready, found = threading.Barrier(2), []
+
+        async def run(batch: list[Draft], ready: threading.Barrier) -> list[Outcome]:
+            database = DatabaseThread()
+            try:
+                await database.run(ready.wait)
+                return await database.run(store, batch)  # type: ignore[arg-type]
+            finally:
+                await database.close()
+
+        def collect(batch: list[Draft], ready: threading.Barrier, found: list[list[Outcome]]) -> None:
+            found.append(asyncio.run(run(batch, ready)))
+
+        threads = [threading.Thread(target=collect, args=(batch, ready, found)) for batch in batches]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        outcomes = [outcome for batch in found for outcome in batch]
+        assert sorted(outcomes) == sorted([Outcome.NEW] * 40 + [Outcome.DUPLICATE] * 40)
+        assert Article.objects.filter(url__in=urls).count() == 40
+        assert ArticleSource.objects.filter(article__url__in=urls).count() == 80

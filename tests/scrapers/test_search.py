@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scrapers.models import Article, ArticleSource, Source, url_hash
-from scrapers.query import FIELD_CHARACTERS, TEXT_WORDS, Document, parse
+from scrapers.query import FIELD_BYTES, TEXT_WORDS, Document, parse
 from scrapers.search import highlight
 from tests.scrapers.articles import make_source
 from tests.shared import examples
@@ -135,7 +135,7 @@ def test_a_search_finds_the_text_of_now() -> None:
     "text",
     [
         "word " * (TEXT_WORDS * 2),
-        "𝒘𠀀" * FIELD_CHARACTERS,
+        "𝒘𠀀" * FIELD_BYTES,
         "a" * 10_000,
         " ".join(f"{n}𐍈{n}" * 8 for n in range(20_000)),
     ],
