@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -28,6 +28,8 @@ from scrapers.words import fold
 
 PAIRS_AT_ONCE = 2_000
 """Pairs of a source and an entry that one look at the database asks for, where it asks for several listings."""
+ENTRIES_AT_ONCE = 5_000
+"""Entries of one listing that one look asks for: each takes up to five values, and SQLite by default 32,766 at most."""
 SAME_TITLE_WITHIN = timedelta(days=7)
 """Two items of a source with the same title and less than this between them are one story; a weekly column is not."""
 
@@ -50,13 +52,18 @@ def look_up(source_id: int, entries: Sequence[Entry], scope: str) -> list[Status
 
 
 def look_up_all(listings: Sequence[Listed]) -> list[list[Status]]:
-    """Return for each of several listings what `look_up` does, in the number of queries that one takes."""
-    statuses: list[list[Status]] = []
-    for some in _together(listings):
+    """Return for each of several listings what `look_up` does, in the number of queries that one takes.
+
+    A listing of more than `ENTRIES_AT_ONCE` is looked up in parts, since SQLite takes only so many values.
+    """
+    parts = [part for listed in listings for part in _parts(listed)]
+    found: list[list[Status]] = []
+    for some in _together(parts):
         known = Known.of(some)
-        statuses += [one.statuses() for one in known]
+        found += [one.statuses() for one in known]
         _note(known)
-    return statuses
+    by_part = iter(found)
+    return [_whole(listed.entries, [next(by_part) for _part in _parts(listed)]) for listed in listings]
 
 
 @dataclass
@@ -216,6 +223,24 @@ class _Asked:
         return item.scope in self.scopes and (item.item_key in self.keys or item.address_hash in self.addresses)
 
 
+def _parts(listed: Listed) -> list[Listed]:
+    """Return a listing in parts that can be looked up."""
+    starts = range(0, max(1, len(listed.entries)), ENTRIES_AT_ONCE)
+    return [replace(listed, entries=listed.entries[at : at + ENTRIES_AT_ONCE]) for at in starts]
+
+
+def _whole(entries: Sequence[Entry], parts: Sequence[list[Status]]) -> list[Status]:
+    """Return the statuses of all parts; an entry that repeats one of an earlier part is a duplicate too."""
+    if len(parts) == 1:
+        return parts[0]
+    statuses, seen = [], set[str]()
+    for entry, status in zip(entries, (status for part in parts for status in part), strict=True):
+        names = {entry.key, entry.url} - {""}
+        statuses.append(Status(Outcome.DUPLICATE) if names & seen else status)
+        seen |= names
+    return statuses
+
+
 def _together(listings: Sequence[Listed]) -> Iterator[list[Listed]]:
     """Yield listings in groups that are looked up at once: an index is asked for each entry in each of its sources."""
     group: list[Listed] = []
@@ -259,8 +284,12 @@ def by_title(sources: Iterable[int], titles: set[str]) -> dict[tuple[int, str], 
 
 def stored_titles(source: int, titles: set[str]) -> set[str]:
     """Return which of these titles (hashes) a source's stored articles have."""
-    links = ArticleSource.objects.filter(source=source, article__title_hash__in=titles - {""})
-    return set(links.values_list("article__title_hash", flat=True))
+    wanted, found = sorted(titles - {""}), set[str]()
+    for at in range(0, len(wanted), ENTRIES_AT_ONCE):
+        some = wanted[at : at + ENTRIES_AT_ONCE]
+        links = ArticleSource.objects.filter(source=source, article__title_hash__in=some)
+        found.update(links.values_list("article__title_hash", flat=True))
+    return found
 
 
 def is_near(article: Article, published: datetime) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from unittest.mock import patch
 
 import pytest
@@ -11,7 +12,7 @@ from django.db import connection
 
 from scrapers import search
 from scrapers.database import DatabaseThread
-from scrapers.ingest import Draft, Entry, Outcome, store
+from scrapers.ingest import Draft, Entry, Outcome, look_up, store
 from scrapers.kinds import Item
 from scrapers.models import Article, ArticleSource, PassedItem, Source
 from scrapers.query import parse
@@ -96,3 +97,15 @@ def test_two_runs_that_bring_the_same_articles_in_another_order_both_go_on() -> 
         assert sorted(outcomes) == sorted([Outcome.NEW] * 40 + [Outcome.DUPLICATE] * 40)
         assert Article.objects.filter(url__in=urls).count() == 40
         assert ArticleSource.objects.filter(article__url__in=urls).count() == 80
+
+
+def test_a_listing_of_any_length_is_looked_up() -> None:
+    source = Source.objects.create(name="Large", url="http://127.0.0.1/feed")
+    items = [
+        Item(url=f"http://127.0.0.1/{number}", guid=f"guid-{number}", title=f"The story with number {number}")
+        for number in range(90_000)
+    ]
+    assert store([draft(source, items[-1].title, "Known.", item=items[-1], url=items[-1].url)]) == [Outcome.NEW]
+    entries = [Entry.of(item) for item in [*items, items[0]]]
+    found = Counter(status.outcome for status in look_up(source.pk, entries, ""))
+    assert found == {None: 89_999, Outcome.KNOWN: 1, Outcome.DUPLICATE: 1}
