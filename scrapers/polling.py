@@ -31,6 +31,11 @@ SLOWER_FROM, FASTER_BELOW = 0.67, 0.33
 SLOWER, FASTER = 1.5, 0.5
 
 
+FURTHEST, FURTHEST_HELD = timedelta(days=32), timedelta(days=2)
+"""How far ahead a poll, and a wish to be left alone, can lie at most; what lies further was written by a clock that was
+wrong, and counts for nothing."""
+
+
 class Pace(models.TextChoices):
     """How often a source is polled."""
 

@@ -23,6 +23,7 @@ from scrapers.fetch.groups import group_name
 from scrapers.fetch.validators import retry_after
 from scrapers.fetch.wire import Wire
 from scrapers.models import Host, HostGroup
+from scrapers.polling import FURTHEST_HELD
 
 MAX_ROBOTS_REDIRECTS = 5
 """RFC 9309, 2.3.1.2: at least five."""
@@ -195,7 +196,7 @@ def check_cool_down(host: Host, tally: Tally | None = None) -> None:
     """Raise `CollectError` while a host wants to be left alone, by all or by the source that this tally is of."""
     now = timezone.now()
     for until in (host.cool_down_until, tally.left_alone.get(host.group_id or 0) if tally else None):
-        if until is not None and until > now:
+        if until is not None and now < until <= now + FURTHEST_HELD:
             raise slots.cooling_error(host.host, until)
 
 

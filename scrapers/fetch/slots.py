@@ -9,7 +9,8 @@ holds one, by a lease that is renewed while the process lives. The rules:
 2. Without a delay, as many lanes are used as requests are allowed at once. A process keeps a lane for its next
    requests, since a write for each would cost more than the request, until it is idle or another process wants it.
 3. Where one host of a group has a delay, the group uses one lane; each host keeps its own delay.
-4. A lane whose lease has passed is free: a process that was killed holds nothing for long.
+4. A lane whose lease has passed is free: a process that was killed holds nothing for long. So is one whose times lie
+   further ahead than any can: the clock was wrong when they were written.
 
 Only this module knows that the two databases differ: whose clock counts, and how a taken row is skipped.
 """
@@ -49,21 +50,25 @@ POLL_SECONDS = 0.1
 """How long to wait for a lane that another process uses before looking again."""
 PAUSE_SECONDS = 1.0
 """A slot that is further away than the delay and this is so because the host wants to be left alone."""
+AHEAD_SECONDS = 2 * 86_400.0
+"""Times further ahead than this were written by a clock that was wrong: no host asks for more than a day."""
 WANTED_SECONDS = 2.0
 """How long a process that waits for a lane is remembered."""
 
 _TAKE = """
 WITH free AS MATERIALIZED (
     SELECT id FROM {lane}
-    WHERE group_id = %(group)s AND number < %(lanes)s AND leased_until <= {now} AND next_slot_at <= {now}
+    WHERE group_id = %(group)s AND number < %(lanes)s AND (leased_until <= {now} OR leased_until > {now} + %(ahead)s)
+      AND (next_slot_at <= {now} OR next_slot_at > {now} + %(ahead)s)
     ORDER BY number LIMIT %(count)s {skip_locked}
 )
 UPDATE {lane} SET holder = %(holder)s, leased_until = {now} + %(lease)s, wanted_until = 0,
                   next_slot_at = {now} + %(delay)s
 WHERE id IN (SELECT id FROM free)
-  AND leased_until <= {now}
+  AND (leased_until <= {now} OR leased_until > {now} + %(ahead)s)
   AND NOT EXISTS (SELECT 1 FROM {lane} AS beyond
-                  WHERE beyond.group_id = %(group)s AND beyond.number >= %(lanes)s AND beyond.leased_until > {now})
+                  WHERE beyond.group_id = %(group)s AND beyond.number >= %(lanes)s
+                    AND beyond.leased_until > {now} AND beyond.leased_until <= {now} + %(ahead)s)
 RETURNING id
 """
 _WANT = """
@@ -271,6 +276,7 @@ class Slots:
             while lanes == 1 and group.idle:
                 await self._give_back(group, group.idle.pop())
             values: dict[str, Any] = {"holder": self._holder, "lease": LEASE_SECONDS, "delay": slots.delay}
+            values["ahead"] = AHEAD_SECONDS
             count = 1 if lanes == 1 else max(1, group.wanting)
             rows = await self._database.run(_execute, _TAKE, group=group.group_id, lanes=lanes, count=count, **values)
             if rows:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from scrapers.fetch.failures import FailureClass
+from scrapers.polling import FURTHEST_HELD
 
 
 class HostGroup(models.Model):
@@ -35,7 +36,8 @@ class HostQuerySet(models.QuerySet["Host"]):
 
     def cooling(self, now: datetime | None = None) -> HostQuerySet:
         """Keep those that asked to be left alone for a while."""
-        return self.filter(cool_down_until__gt=now or timezone.now())
+        now = now or timezone.now()
+        return self.filter(cool_down_until__gt=now, cool_down_until__lte=now + FURTHEST_HELD)
 
 
 class Host(models.Model):
@@ -123,15 +125,17 @@ class Host(models.Model):
 
     def cool_down(self, until: datetime) -> None:
         """Leave it and its group alone until then, or for as long as it asked before; all processes see that."""
-        if self.cool_down_until is None or self.cool_down_until < until:
+        wrong = timezone.now() + FURTHEST_HELD
+        if self.cool_down_until is None or not until <= self.cool_down_until <= wrong:
             self.cool_down_until = until
         ours = Q(pk=self.pk) if self.group_id is None else Q(group=self.group_id)
-        sooner = Q(cool_down_until=None) | Q(cool_down_until__lt=until)
+        sooner = Q(cool_down_until=None) | Q(cool_down_until__lt=until) | Q(cool_down_until__gt=wrong)
         Host.objects.filter(ours & sooner).update(cool_down_until=until)
 
     def robots_are_fresh(self, now: datetime | None = None) -> bool:
         """Tell whether what is known of robots.txt is still valid."""
-        return self.robots_expires_at is not None and (now or timezone.now()) < self.robots_expires_at
+        now = now or timezone.now()
+        return self.robots_expires_at is not None and now < self.robots_expires_at <= now + FURTHEST_HELD
 
 
 class HostLane(models.Model):

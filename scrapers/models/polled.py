@@ -162,16 +162,16 @@ class PolledSource(models.Model):
         """Tell whether a scheduled run polls it now, or takes it up and waits for a moment (`until_due`)."""
         now = now or timezone.now()
         hours = self.active_hours
-        if self.next_poll_at is not None and self.next_poll_at - now > polling.early(
-            self.last_polled_at, self.next_poll_at
-        ):
+        due = self.next_poll_at
+        if due is not None and polling.early(self.last_polled_at, due) < due - now <= polling.FURTHEST:
             return False
         return hours is None or hours.hold(now)
 
     def until_due(self, now: datetime | None = None) -> timedelta:
         """Return how long it is until its next poll; nothing where that is due."""
         now = now or timezone.now()
-        return max(timedelta(0), (self.next_poll_at or now) - now)
+        ahead = max(timedelta(0), (self.next_poll_at or now) - now)
+        return ahead if ahead <= polling.FURTHEST else timedelta(0)
 
     def begin_poll(self, now: datetime | None = None) -> None:
         """Note the next poll before the request of this one is made (`begin_polls`); raises `CollectError`."""
@@ -203,7 +203,7 @@ class PolledSource(models.Model):
     def check_held(self, now: datetime | None = None) -> None:
         """Raise `CollectError` (not counted) if the server asked to be left alone until later."""
         now = now or timezone.now()
-        if self.not_before is not None and self.not_before > now:
+        if self.not_before is not None and now < self.not_before <= now + polling.FURTHEST_HELD:
             until = timezone.localtime(self.not_before).strftime("%Y-%m-%d %H:%M:%S")
             sentence = _t("Its server asked to be left alone until %(time)s.") % {"time": until}
             raise CollectError(FailureClass.RATE_LIMITED, sentence, retry_after=self.not_before - now, counted=False)
@@ -211,7 +211,8 @@ class PolledSource(models.Model):
     def hold_off(self, pause: timedelta, now: datetime | None = None) -> None:
         """Leave it alone for a while, by its server's wish; no failure is counted."""
         now = now or timezone.now()
-        self.not_before = max(self.not_before or now, now + pause)
+        before = self.not_before
+        self.not_before = max(before if before and before <= now + polling.FURTHEST_HELD else now, now + pause)
         self._store(not_before=self.not_before, next_poll_at=self._next_poll(now))
 
     def _next_poll(self, now: datetime) -> datetime:

@@ -8,12 +8,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapers.fetch.failures import CollectError, FailureClass
+from scrapers.fetch.hosts import check_cool_down
 from scrapers.fetch.validators import fresh_for
-from scrapers.models import Facts, Source
+from scrapers.models import Facts, Host, Source
 from scrapers.polling import DAY, Hours, Pace, adapted, back_off, next_active, next_poll, spread, wait
 
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -229,3 +231,15 @@ class TestSource:
         assert paper.is_due(datetime(2026, 3, 10, 7, tzinfo=UTC))
         paper.begin_poll(NOW)
         assert paper.next_poll_at == datetime(2026, 3, 11, 5, tzinfo=UTC)
+
+
+def test_what_a_wrong_clock_wrote_keeps_no_source_from_being_polled() -> None:
+    now = timezone.now()
+    wrong = now + timedelta(days=365)
+    source = Source(name="Small", url="http://127.0.0.1/feed", next_poll_at=wrong, not_before=wrong)
+    assert source.is_due(now)
+    assert source.until_due(now) == timedelta(0)
+    source.check_held(now)
+    host = Host(scheme="http", host="h.example", port=80, cool_down_until=wrong, robots_expires_at=wrong)
+    check_cool_down(host)
+    assert not host.robots_are_fresh(now)

@@ -248,3 +248,15 @@ def test_two_processes_share_the_requests_at_once_of_a_host(host: Host, in_two_p
     assert counts == {30}
     most = max(sum(began <= moment < ended for began, ended in times) for moment, _ended in times)
     assert most == 2
+
+
+@pytest.mark.parametrize("field", ["next_slot_at", "leased_until"])
+def test_a_time_that_a_wrong_clock_wrote_holds_no_request_up(host: Host, field: str) -> None:
+    HostLane.objects.update(**{field: time.time() + 365 * 86_400})
+
+    async def ask(slots: Slots, mine: HostSlots) -> None:
+        async with asyncio.timeout(30):
+            await Watch().request(slots, mine, 0)
+
+    with_slots(host, 0.0, ask)
+    with_slots(host, 0.01, ask)
