@@ -175,7 +175,7 @@ def _instant(instant: datetime | None, zone_known: bool) -> tuple[datetime | Non
     if instant is None or not is_plausible(instant):
         return None, None
     offset = instant.utcoffset() if zone_known else None
-    return instant.astimezone(UTC), round(offset.total_seconds() / 60) if offset is not None else None
+    return instant.astimezone(UTC), int(offset.total_seconds() / 60) if offset is not None else None
 
 
 def _hash(text: str) -> str:

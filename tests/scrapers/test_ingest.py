@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
+from datetime import datetime
 from unittest.mock import patch
 
 import pytest
@@ -109,3 +110,11 @@ def test_a_listing_of_any_length_is_looked_up() -> None:
     entries = [Entry.of(item) for item in [*items, items[0]]]
     found = Counter(status.outcome for status in look_up(source.pk, entries, ""))
     assert found == {None: 89_999, Outcome.KNOWN: 1, Outcome.DUPLICATE: 1}
+
+
+@pytest.mark.parametrize("written", ["+23:59:59", "-23:59:59"])
+def test_a_zone_at_the_edge_of_what_can_be_written_keeps_no_article_out(written: str) -> None:
+    source = Source.objects.create(name="Small", url="http://127.0.0.1/feed")
+    published = datetime.fromisoformat(f"2026-03-10T09:00:00{written}")
+    assert store([draft(source, "A story", "So it goes.", published=published, zone_known=True)]) == [Outcome.NEW]
+    assert abs(Article.objects.get().published_offset or 0) == 1439
