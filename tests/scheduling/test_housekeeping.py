@@ -196,6 +196,34 @@ def test_no_transaction_removes_more_than_a_batch(settings: Any, monkeypatch: py
     assert list(Run.objects.all()) == [keeper]
 
 
+def test_runs_that_are_kept_do_not_stand_in_the_way_of_later_ones(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = [ended(factories.schedule(), 200) for _ in range(5)]
+    busy = factories.schedule()
+    for _ in range(5):
+        ended(busy, 200, cause=Cause.MANUAL, scheduled_for=None)
+    newest = ended(busy, 100)
+    monkeypatch.setattr(retention, "BATCH", 2)
+    settings.NEWSS_KEEP_RUNS_DAYS = 90
+    assert retention.remove_runs(NOW) == 5
+    assert list(Run.objects.order_by("pk")) == [*kept, newest]
+
+
+def test_what_is_kept_is_looked_up_once_for_each_schedule_not_for_each_run(settings: Any) -> None:
+    """With one look for each run that a batch holds, a schedule that fails for long took minutes."""
+    schedule = factories.schedule()
+    for days in range(100, 140):
+        ended(schedule, days)
+    for days in range(91, 99):
+        ended(schedule, days, status=RunStatus.FAILED)
+    settings.NEWSS_KEEP_RUNS_DAYS = 90
+    with CaptureQueriesContext(connection) as queries:
+        assert retention.remove_runs(NOW) == 40 + 8 - 2
+    reads = [one["sql"] for one in queries if 'ORDER BY "scheduling_run"."queued_at" ASC' in one["sql"]]
+    assert reads and not [sql for sql in reads if "EXISTS" in sql]
+
+
 def test_a_stop_ends_it_between_two_batches(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(20):
         ended(None, 100 + number)
