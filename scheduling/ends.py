@@ -21,7 +21,7 @@ from scheduling.models import Cause, FollowOn, FollowUp, Run, RunStatus, Schedul
 from scheduling.models.run_queries import RunQuerySet
 from scheduling.retries import Tries, next_attempt
 from scheduling.statements import end_together, listed
-from scheduling.storable import class_name, storable_json, storable_text
+from scheduling.storable import storable_json, storable_text
 
 logger = logging.getLogger(__name__)
 
@@ -148,12 +148,13 @@ def end(which: RunQuerySet, outcome: Outcome, now: datetime | None = None, **val
         # A single run is compared by the update itself; of several, those that are still there are read first.
         if len(ids) > 1:
             ids = which.filter(pk__in=ids).lock()
-        written = which.filter(pk__in=ids).update(**_values(outcome, now), **values)
-        if not written:
+        values |= _values(outcome, now)
+        if not which.filter(pk__in=ids).update(**values):
             return []
-        ended = [run for run in found if run.pk in set(ids)]
+        held = set(ids)
+        ended = [run for run in found if run.pk in held]
         for run in ended:
-            _mirror(run, {**_values(outcome, now), **values})
+            _mirror(run, values)
         _consequences(ended, followers, outcome, now)
     return ended
 
@@ -164,7 +165,7 @@ def _values(outcome: Outcome, now: datetime) -> dict[str, Any]:
         "finished_at": now,
         "outcome": storable_text(outcome.sentence),
         "traceback": storable_text(outcome.traceback),
-        "error_class": class_name(outcome.error_class),
+        "error_class": storable_text(outcome.error_class)[: Run.ERROR_CLASS_LENGTH],
         "nothing_due": outcome.nothing_due,
         "progress_message": "",
         "wait_reason": "",

@@ -1,4 +1,4 @@
-"""What jobs report, as both databases take it.
+"""What jobs report, and what servers wrote, as both databases take it; knows no models, so everybody may use it.
 
 A job may report anything: a mean of nothing (NaN), what a page or a program printed (NUL), a count that is an object. A
 statement that the database refuses is refused again however often it is tried, and takes along whatever else it writes.
@@ -6,11 +6,8 @@ statement that the database refuses is refused again however often it is tried, 
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import Any
-
-from scheduling.models import Run, RunLog
 
 MOST = 2**31 - 1
 """The largest number that a run's progress can be."""
@@ -40,19 +37,9 @@ def storable_progress(value: float) -> int:
     return min(max(0, int(value)), MOST)
 
 
-def storable_level(level: int) -> int:
-    """Return the highest level of a log line that is not above a level of `logging` (`CRITICAL` is an error)."""
-    return max((known for known in RunLog.Level.values if known <= level), default=logging.DEBUG)
-
-
 def error_words(error: BaseException) -> str:
     """Return the kind of an error and what it says, also of one that cannot tell."""
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:
         return f"{type(error).__name__}: ?"
-
-
-def class_name(name: str) -> str:
-    """Return the class of an error as a run keeps it."""
-    return storable_text(name)[: Run.ERROR_CLASS_LENGTH]

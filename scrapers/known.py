@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import ClassVar
 
 from django.db.models import Q
@@ -56,14 +57,17 @@ def look_up_all(listings: Sequence[Listed]) -> list[list[Status]]:
 
     A listing of more than `ENTRIES_AT_ONCE` is looked up in parts, since SQLite takes only so many values.
     """
-    parts = [part for listed in listings for part in _parts(listed)]
+    parts = [_parts(listed) for listed in listings]
     found: list[list[Status]] = []
-    for some in _together(parts):
+    for some in _together([part for of_listing in parts for part in of_listing]):
         known = Known.of(some)
         found += [one.statuses() for one in known]
         _note(known)
     by_part = iter(found)
-    return [_whole(listed.entries, [next(by_part) for _part in _parts(listed)]) for listed in listings]
+    return [
+        _whole(listed.entries, list(islice(by_part, len(of_listing))))
+        for listed, of_listing in zip(listings, parts, strict=True)
+    ]
 
 
 @dataclass

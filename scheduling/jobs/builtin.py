@@ -155,7 +155,7 @@ class _Output(threading.Thread):
         """Read until the other end is closed, by the command and all that it left behind."""
         assert self._pipe is not None
         while piece := self._pipe.readline(LONGEST_LINE):
-            text = piece.rstrip("\n").replace("\0", "�")
+            text = piece.rstrip("\n")
             self.count += 1
             if self.count <= MOST_LINES:
                 self._context.log(text)

@@ -26,7 +26,7 @@ from django.utils.translation import gettext as _
 from scheduling.database import DatabaseAway, one_line
 from scheduling.jobs.spool import Entry, Spool
 from scheduling.models import Run, RunLog, Schedule
-from scheduling.storable import storable_json, storable_level, storable_progress, storable_text
+from scheduling.storable import storable_json, storable_progress, storable_text
 
 T = TypeVar("T")
 
@@ -180,7 +180,7 @@ class RunContext:
     def log(self, message: str, level: int = logging.INFO) -> None:
         """Write a line to the run's log; `level` as in `logging`."""
         with self._lock:
-            entry = (timezone.now(), storable_level(level), storable_text(message))
+            entry = (timezone.now(), RunLog.Level.of(level), storable_text(message))
             self._lines.append(entry)
             if self._spool is not None:
                 try:

@@ -32,6 +32,11 @@ class RunLog(models.Model):
         WARNING = logging.WARNING, _("warning")
         ERROR = logging.ERROR, _("error")
 
+        @classmethod
+        def of(cls, level: int) -> int:
+            """Return the highest of them that is not above any level of `logging` (`CRITICAL` is an error)."""
+            return max((known for known in cls.values if known <= level), default=logging.DEBUG)
+
     run = models.ForeignKey(Run, verbose_name=_("run"), on_delete=models.CASCADE, related_name="log_lines")
     at = models.DateTimeField(_("time"))
     level = models.PositiveSmallIntegerField(_("level"), choices=Level.choices, default=Level.INFO)

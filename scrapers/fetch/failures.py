@@ -13,6 +13,7 @@ from django.db import models
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
+from scheduling.storable import storable_text
 from scrapers.fetch.safety import AddressRefused
 
 
@@ -158,8 +159,8 @@ class CollectError(Exception):
         retry_after: timedelta | None = None,
         counted: bool = True,
     ) -> None:
-        # What a server wrote is repeated in it, and is stored: no NUL, no halves of characters.
-        sentence = sentence.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+        # What a server wrote is repeated in it, and is stored.
+        sentence = storable_text(sentence)
         super().__init__(sentence)
         self.failure = failure
         self.sentence = sentence

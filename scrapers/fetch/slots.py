@@ -37,6 +37,7 @@ from scrapers.database import DatabaseThread
 from scrapers.fetch.failures import CollectError, FailureClass
 from scrapers.fetch.groups import group_name
 from scrapers.models import Host, HostLane
+from scrapers.polling import FURTHEST_HELD
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +51,6 @@ POLL_SECONDS = 0.1
 """How long to wait for a lane that another process uses before looking again."""
 PAUSE_SECONDS = 1.0
 """A slot that is further away than the delay and this is so because the host wants to be left alone."""
-AHEAD_SECONDS = 2 * 86_400.0
-"""Times further ahead than this were written by a clock that was wrong: no host asks for more than a day."""
 WANTED_SECONDS = 2.0
 """How long a process that waits for a lane is remembered."""
 
@@ -276,7 +275,7 @@ class Slots:
             while lanes == 1 and group.idle:
                 await self._give_back(group, group.idle.pop())
             values: dict[str, Any] = {"holder": self._holder, "lease": LEASE_SECONDS, "delay": slots.delay}
-            values["ahead"] = AHEAD_SECONDS
+            values["ahead"] = FURTHEST_HELD.total_seconds()
             count = 1 if lanes == 1 else max(1, group.wanting)
             rows = await self._database.run(_execute, _TAKE, group=group.group_id, lanes=lanes, count=count, **values)
             if rows:

@@ -18,8 +18,8 @@ from scheduling.executors import ThreadExecutor, threads
 from scheduling.jobs import JobError, JobResult, RunContext
 from scheduling.jobs.execution import execute_scheduled_scraping
 from scheduling.jobs.registry import Job, registry
-from scheduling.models import Run, RunStatus
-from scheduling.storable import storable_json, storable_level, storable_progress
+from scheduling.models import Run, RunLog, RunStatus
+from scheduling.storable import storable_json, storable_progress
 from tests import factories
 from tests.scheduling.conftest import wait_until
 
@@ -63,7 +63,7 @@ def test_what_json_or_a_database_lacks_is_replaced(given: Any, stored: Any) -> N
 @pytest.mark.anydb
 def test_numbers_are_brought_into_their_range() -> None:
     assert [storable_progress(number) for number in (-1, 2.9, 10**30)] == [0, 2, 2**31 - 1]
-    assert [storable_level(level) for level in (5, 25, 30, logging.CRITICAL)] == [10, 20, 30, 40]
+    assert [RunLog.Level.of(level) for level in (5, 25, 30, logging.CRITICAL)] == [10, 20, 30, 40]
 
 
 @pytest.mark.django_db(transaction=True)
